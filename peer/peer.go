@@ -1,0 +1,144 @@
+// Package peer holds the key under which every layer knows a remote endpoint.
+package peer
+
+import (
+	"encoding/binary"
+	"net"
+	"net/netip"
+	"strconv"
+)
+
+// An Addr is a remote endpoint together with the local address that the conversation
+// uses. It is comparable and holds no pointer, so that tables keyed by it cost the
+// garbage collector nothing. An IPv4 address and its IPv4-mapped IPv6 form are the same
+// Addr. The zero Addr is no endpoint.
+type Addr struct {
+	hi, lo           uint64 // remote address, IPv4 as ::ffff:a.b.c.d
+	localHi, localLo uint64 // local address likewise; zero: not known, or any
+	scope            uint32 // IPv6 zone as an interface index; zero: none
+	port             uint16
+	_                uint16
+}
+
+// From returns the Addr of a remote endpoint, its local address unknown. A zone by name
+// is looked up among the interfaces; an unknown one counts as none.
+func From(remote netip.AddrPort) Addr {
+	a := Addr{port: remote.Port()}
+	a.hi, a.lo = split(remote.Addr())
+	a.scope = scope(remote.Addr().Zone())
+	return a
+}
+
+// FromBytes returns the Addr of a remote endpoint given as a 16-byte address in network
+// order, an interface index (0: none) and a port. It allocates nothing.
+func FromBytes(ip *[16]byte, scope uint32, port uint16) Addr {
+	return Addr{
+		hi:    binary.BigEndian.Uint64(ip[:8]),
+		lo:    binary.BigEndian.Uint64(ip[8:]),
+		scope: scope,
+		port:  port,
+	}
+}
+
+func scope(zone string) uint32 {
+	if zone == "" {
+		return 0
+	}
+	if n, err := strconv.ParseUint(zone, 10, 32); err == nil {
+		return uint32(n)
+	}
+	if ifi, err := net.InterfaceByName(zone); err == nil {
+		return uint32(ifi.Index)
+	}
+	return 0
+}
+
+func split(ip netip.Addr) (hi, lo uint64) {
+	if !ip.IsValid() {
+		return 0, 0
+	}
+	b := ip.As16()
+	return binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])
+}
+
+func join(hi, lo uint64) netip.Addr {
+	var b [16]byte
+	binary.BigEndian.PutUint64(b[:8], hi)
+	binary.BigEndian.PutUint64(b[8:], lo)
+	return netip.AddrFrom16(b).Unmap()
+}
+
+// WithLocal returns a with the local address set; the zero netip.Addr clears it.
+func (a Addr) WithLocal(local netip.Addr) Addr {
+	a.localHi, a.localLo = split(local)
+	return a
+}
+
+// WithLocalBytes is WithLocal for a 16-byte address in network order.
+func (a Addr) WithLocalBytes(ip *[16]byte) Addr {
+	a.localHi = binary.BigEndian.Uint64(ip[:8])
+	a.localLo = binary.BigEndian.Uint64(ip[8:])
+	return a
+}
+
+// Remote returns a without its local address: the key of what is matched by the remote
+// endpoint alone.
+func (a Addr) Remote() Addr {
+	a.localHi, a.localLo = 0, 0
+	return a
+}
+
+// AddrPort returns the remote endpoint, an IPv4-mapped address unmapped, a scope as a
+// numeric zone.
+func (a Addr) AddrPort() netip.AddrPort {
+	ip := join(a.hi, a.lo)
+	if a.scope != 0 && ip.Is6() {
+		ip = ip.WithZone(strconv.FormatUint(uint64(a.scope), 10))
+	}
+	return netip.AddrPortFrom(ip, a.port)
+}
+
+// Local returns the local address, invalid where it is not known.
+func (a Addr) Local() netip.Addr {
+	if a.localHi|a.localLo == 0 {
+		return netip.Addr{}
+	}
+	return join(a.localHi, a.localLo)
+}
+
+// Bytes returns the remote address in network order, IPv4 as ::ffff:a.b.c.d.
+func (a Addr) Bytes() (ip [16]byte) {
+	binary.BigEndian.PutUint64(ip[:8], a.hi)
+	binary.BigEndian.PutUint64(ip[8:], a.lo)
+	return ip
+}
+
+// LocalBytes returns the local address likewise, all zero where it is not known.
+func (a Addr) LocalBytes() (ip [16]byte) {
+	binary.BigEndian.PutUint64(ip[:8], a.localHi)
+	binary.BigEndian.PutUint64(ip[8:], a.localLo)
+	return ip
+}
+
+// Port returns the remote port.
+func (a Addr) Port() uint16 { return a.port }
+
+// Scope returns the IPv6 zone as an interface index, 0 for none.
+func (a Addr) Scope() uint32 { return a.scope }
+
+// Is4 reports whether the remote address is IPv4.
+func (a Addr) Is4() bool { return a.hi == 0 && a.lo>>32 == 0xffff }
+
+// IsMulticast reports whether the remote address is a multicast group.
+func (a Addr) IsMulticast() bool {
+	if a.Is4() {
+		return a.lo>>28&0xf == 0xe
+	}
+	return a.hi>>56 == 0xff
+}
+
+// IsValid reports whether a names an endpoint.
+func (a Addr) IsValid() bool { return a != Addr{} }
+
+// String returns the remote endpoint as address:port.
+func (a Addr) String() string { return a.AddrPort().String() }
