@@ -29,6 +29,8 @@ type Encoder struct {
 func AppendHeader(dst []byte, t Type, c Code, id ID, token Token) Encoder {
 	e := Encoder{code: c}
 	switch class := c.Class(); {
+	case t > Reset:
+		e.err = ErrType
 	case class == 1 || class >= 6:
 		e.err = ErrCode
 	case c == Empty && token.length != 0:
@@ -68,6 +70,17 @@ func (e *Encoder) OptionUint(n OptionNumber, value uint32) {
 		i++
 	}
 	e.Option(n, b[i:])
+}
+
+// OptionTag appends an ETag, If-Match or Request-Tag option.
+func (e *Encoder) OptionTag(n OptionNumber, tag Tag) { e.Option(n, tag.bytes[:tag.length]) }
+
+// OptionBlock appends a Block1 or Block2 option. A Block that is not valid is [ErrBlock].
+func (e *Encoder) OptionBlock(n OptionNumber, b Block) {
+	if !b.Valid() && e.err == nil {
+		e.err = ErrBlock
+	}
+	e.OptionUint(n, b.Encode())
 }
 
 // optionHeader appends delta and length in their shortest form (§3.1).

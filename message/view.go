@@ -50,9 +50,13 @@ func (e *FormatError) Unwrap() error { return e.Err }
 // for [View.Parse]; a View may be parsed again and again.
 type View struct {
 	datagram []byte
-	options  int    // offset of the first option
-	payload  int    // offset of the payload marker, or the datagram's length
-	present  uint64 // bit n: an option with number n < 64 is there
+	options  int          // offset of the first option
+	payload  int          // offset of the payload marker, or the datagram's length
+	high     int          // offset of the first option with a number of 64 or more, 0 for none
+	before   OptionNumber // number of the option before that one, 0 for none
+	present  uint64       // bit n: an option with number n < 64 is there
+	repeated uint64       // bit n: it is there more than once
+	illegal  uint64       // bit n: the length of one of them is out of bounds (§5.4.3)
 	err      FormatError
 }
 
@@ -60,7 +64,8 @@ type View struct {
 // a *[FormatError] that lives inside v until the next Parse, only Type, Code and ID may
 // be asked, and these only if the error is Intact. Parse allocates nothing.
 func (v *View) Parse(datagram []byte) error {
-	v.datagram, v.present = datagram, 0
+	v.datagram, v.high, v.before = datagram, 0, 0
+	v.present, v.repeated, v.illegal = 0, 0, 0
 	if len(datagram) < headerLength {
 		if len(datagram) > 0 && datagram[0]>>6 != 1 {
 			return v.fail(0, false, ErrVersion)
@@ -128,6 +133,7 @@ func (v *View) parseOptions() error {
 				return v.fail(len(b), true, ErrTruncated)
 			}
 		}
+		previous := number
 		number += delta
 		if number > 65535 {
 			return v.fail(start, true, ErrOptionNumber)
@@ -135,11 +141,25 @@ func (v *View) parseOptions() error {
 		if length > uint(len(b)-i) {
 			return v.fail(len(b), true, ErrTruncated)
 		}
-		v.present |= 1 << number
+		if number < 64 {
+			v.note(number, int(length))
+		} else if v.high == 0 {
+			v.high, v.before = start, OptionNumber(previous)
+		}
 		i += int(length)
 	}
 	v.payload = i
 	return nil
+}
+
+// note keeps what the option check and the accessors want to know of an option below 64.
+func (v *View) note(number uint, length int) {
+	bit := uint64(1) << number
+	v.repeated |= v.present & bit
+	v.present |= bit
+	if !lowLengths[number].allows(length) {
+		v.illegal |= bit
+	}
 }
 
 // extended reads the extension of an option delta or length: one byte after 13, two
@@ -161,7 +181,8 @@ func extended(b []byte, i int, nibble uint) (value uint, next int, ok bool) {
 }
 
 func (v *View) fail(offset int, intact bool, rule error) error {
-	v.options, v.payload, v.present = len(v.datagram), len(v.datagram), 0
+	v.options, v.payload, v.high = len(v.datagram), len(v.datagram), 0
+	v.present, v.repeated, v.illegal = 0, 0, 0
 	v.err = FormatError{Offset: offset, Intact: intact, Err: rule}
 	return &v.err
 }
@@ -205,19 +226,23 @@ func (v *View) Has(n OptionNumber) bool {
 // Option returns the value of the first option with this number. It aliases the
 // datagram. A message with several is iterated with [View.Options].
 func (v *View) Option(n OptionNumber) (value []byte, ok bool) {
-	if n < 64 && v.present>>n&1 == 0 {
+	if !v.mayHave(n) {
 		return nil, false
 	}
-	c := cursor{b: v.datagram[:v.payload], i: v.options}
-	for c.next() {
+	for c := v.cursorFrom(n); c.next() && c.number <= n; {
 		if c.number == n {
 			return c.value, true
 		}
-		if c.number > n {
-			break
-		}
 	}
 	return nil, false
+}
+
+// mayHave is false where it is known without looking that there is no option n.
+func (v *View) mayHave(n OptionNumber) bool {
+	if n < 64 {
+		return v.present>>n&1 != 0
+	}
+	return v.high != 0
 }
 
 // Options iterates over the options in wire order, which is ascending by number. Values
@@ -239,6 +264,14 @@ type cursor struct {
 	i      int
 	number OptionNumber
 	value  []byte
+}
+
+// cursorFrom returns a cursor that meets every option with a number of n or more.
+func (v *View) cursorFrom(n OptionNumber) cursor {
+	if n >= 64 && v.high != 0 {
+		return cursor{b: v.datagram[:v.payload], i: v.high, number: v.before}
+	}
+	return cursor{b: v.datagram[:v.payload], i: v.options}
 }
 
 func (c *cursor) next() bool {
