@@ -15,7 +15,7 @@ import (
 type Addr struct {
 	hi, lo           uint64 // remote address, IPv4 as ::ffff:a.b.c.d
 	localHi, localLo uint64 // local address likewise; zero: not known, or any
-	scope            uint32 // IPv6 zone as an interface index; zero: none
+	scope            uint32 // IPv6 zone of either address as an interface index; zero: none
 	port             uint16
 	_                uint16
 }
@@ -68,13 +68,28 @@ func join(hi, lo uint64) netip.Addr {
 	return netip.AddrFrom16(b).Unmap()
 }
 
-// WithLocal returns a with the local address set; the zero netip.Addr clears it.
+// WithLocal returns a with the local address set; the zero netip.Addr and the unspecified
+// addresses clear it. Where the remote address came without a zone, the local one's counts
+// for both: an endpoint that asks a link-local address is on that link.
 func (a Addr) WithLocal(local netip.Addr) Addr {
+	if local.Unmap().IsUnspecified() {
+		local = netip.Addr{}
+	}
 	a.localHi, a.localLo = split(local)
+	if a.scope == 0 {
+		a.scope = scope(local.Zone())
+	}
 	return a
 }
 
-// WithLocalBytes is WithLocal for a 16-byte address in network order.
+// WithScope returns a with the IPv6 zone set, as an interface index; 0 clears it.
+func (a Addr) WithScope(scope uint32) Addr {
+	a.scope = scope
+	return a
+}
+
+// WithLocalBytes is WithLocal for a 16-byte address in network order, all zero to clear it.
+// It leaves the zone alone.
 func (a Addr) WithLocalBytes(ip *[16]byte) Addr {
 	a.localHi = binary.BigEndian.Uint64(ip[:8])
 	a.localLo = binary.BigEndian.Uint64(ip[8:])
@@ -82,11 +97,17 @@ func (a Addr) WithLocalBytes(ip *[16]byte) Addr {
 }
 
 // Remote returns a without its local address: the key of what is matched by the remote
-// endpoint alone.
+// endpoint alone. A zone stays where the remote address has a need of it.
 func (a Addr) Remote() Addr {
 	a.localHi, a.localLo = 0, 0
+	if !a.isLinkLocal() && !a.IsMulticast() {
+		a.scope = 0
+	}
 	return a
 }
+
+// isLinkLocal reports whether the remote address is in fe80::/10.
+func (a Addr) isLinkLocal() bool { return a.hi>>54 == 0xfe80>>6 }
 
 // AddrPort returns the remote endpoint, an IPv4-mapped address unmapped, a scope as a
 // numeric zone.

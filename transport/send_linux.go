@@ -1,0 +1,111 @@
+package transport
+
+import (
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// maxStale is how often a packet is tried again after an error that may be another's.
+const maxStale = 8
+
+// A sender is the state of one call that writes.
+type sender struct {
+	*frames
+	boundOnce  func(fd uintptr)      // attempt, bound once so that a call allocates nothing
+	boundUntil func(fd uintptr) bool // attempt until the socket takes a datagram
+	next, end  int                   // the messages that wait
+	sent       int                   // by the last attempt
+	errno      syscall.Errno         // of the last attempt
+}
+
+func (b *mmsg) sender() *sender {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if n := len(b.senders); n > 0 {
+		s := b.senders[n-1]
+		b.senders = b.senders[:n-1]
+		return s
+	}
+	s := &sender{frames: newFrames(b.v6)}
+	s.boundOnce = s.attempt
+	s.boundUntil = func(fd uintptr) bool {
+		s.attempt(fd)
+		return s.errno != unix.EAGAIN
+	}
+	return s
+}
+
+func (b *mmsg) idle(s *sender) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.senders = append(b.senders, s)
+}
+
+func (b *mmsg) write(p []Packet) (n int, err error) {
+	s := b.sender()
+	defer b.idle(s)
+	for len(p) > 0 && err == nil {
+		batch := p[:min(len(p), MaxBatch)]
+		p = p[len(batch):]
+		var sent int
+		sent, err = s.send(b.raw, batch)
+		n += sent
+	}
+	return n, err
+}
+
+// send sends at most MaxBatch packets.
+func (s *sender) send(raw syscall.RawConn, p []Packet) (n int, err error) {
+	for i := range p {
+		s.hold(i, p[i].Buf[:p[i].N])
+		s.address(i, p[i].Peer)
+		p[i].Err = nil
+	}
+	defer s.release(len(p))
+	s.next, s.end = 0, len(p)
+	for stale := 0; s.next < s.end; {
+		if err := s.submit(raw); err != nil {
+			return n, ended("write", err)
+		}
+		switch {
+		case s.errno == 0:
+			n += s.sent
+			s.next += s.sent
+			stale = 0
+		case s.errno == unix.EINTR:
+		case mayBeStale(s.errno) && stale < maxStale:
+			stale++
+		default:
+			p[s.next].Err = &DeliveryError{Err: s.errno}
+			s.next++
+			stale = 0
+		}
+	}
+	return n, nil
+}
+
+// submit makes one attempt that the socket does not answer with EAGAIN. The first goes
+// past the poller, where writers would wait for each other.
+func (s *sender) submit(raw syscall.RawConn) error {
+	if err := raw.Control(s.boundOnce); err != nil || s.errno != unix.EAGAIN {
+		return err
+	}
+	return raw.Write(s.boundUntil)
+}
+
+func (s *sender) attempt(fd uintptr) {
+	s.sent, s.errno = s.call(unix.SYS_SENDMMSG, fd, s.next, s.end, 0)
+}
+
+// mayBeStale reports whether errno, the result of a send, may come from the ICMP error
+// that an earlier datagram met. The system tells it to the next call on the socket, once,
+// and does not send then; the error queue keeps it for the reader.
+func mayBeStale(errno syscall.Errno) bool {
+	switch errno {
+	case unix.ECONNREFUSED, unix.EHOSTUNREACH, unix.ENETUNREACH, unix.EHOSTDOWN, unix.ENONET,
+		unix.ENOPROTOOPT, unix.EOPNOTSUPP, unix.EMSGSIZE, unix.EPROTO, unix.EACCES:
+		return true
+	}
+	return false
+}
