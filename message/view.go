@@ -65,7 +65,7 @@ type View struct {
 // be asked, and these only if the error is Intact. Parse allocates nothing.
 func (v *View) Parse(datagram []byte) error {
 	v.datagram, v.high, v.before = datagram, 0, 0
-	v.present, v.repeated, v.illegal = 0, 0, 0
+	v.present, v.repeated, v.illegal, v.err.Err = 0, 0, 0, nil
 	if len(datagram) < headerLength {
 		if len(datagram) > 0 && datagram[0]>>6 != 1 {
 			return v.fail(0, false, ErrVersion)
