@@ -1,0 +1,167 @@
+package main
+
+import (
+	"errors"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// requestHints says what to write instead of flags that other clients have and requests
+// here have not: coap-client, aiocoap-client and curl. Flags that mean the same by the
+// same name need no hint.
+var requestHints = map[string]string{
+	// coap-client
+	"r": "for TCP write coap+tcp:// (not supported yet)",
+	"k": securityHint,
+	"u": securityHint,
+	"c": securityHint,
+	"j": securityHint,
+	"n": securityHint,
+	"C": securityHint,
+	"J": securityHint,
+	"M": securityHint,
+	"R": securityHint,
+	"E": "OSCORE is not supported yet",
+	"K": "coap ping URI sends pings; a request needs no keep-alive",
+	"G": "give one request after the other; --count is for coap ping",
+	"L": "block-wise transfer needs no mode; -b SIZE asks for a block size",
+	"V": "repeat -v for more output: -v -v",
+	"X": "the method is the command: coap put URI, or -m put",
+	"q": "nothing but the body goes to standard output; drop -q",
+
+	// aiocoap-client
+	"observe":             "use coap observe URI, or -s SECONDS",
+	"observe-exec":        "use coap observe URI | while read -r state; do …; done",
+	"payload-initial-szx": "use -b SIZE",
+	"set-hostname":        "Uri-Host is sent where it is due; -U leaves it out",
+	"no-set-hostname":     "use -U",
+	"hostname":            "use -O 3,HOST",
+	"pretty-print":        "on a terminal the body is laid out for reading",
+	"no-pretty-print":     "pipe the output (| cat) for the bytes as they are",
+	"no-color":            "use --color never",
+	"quiet":               "nothing but the body goes to standard output; drop --quiet",
+	"interactive":         "there is no interactive mode; give one request after the other",
+	"credentials":         securityHint,
+	"secure":              securityHint,
+	"broadcast":           "a group address needs no flag: coap discover coap://224.0.1.187",
+
+	// curl
+	"request":         "the method is the command: coap put URI, or -m put",
+	"d":               "the payload is given with -e TEXT or -f FILE",
+	"data":            "the payload is given with -e TEXT or -f FILE",
+	"data-raw":        "the payload is given with -e TEXT",
+	"data-binary":     "the payload is given with -f FILE",
+	"upload-file":     "use coap put -f FILE URI",
+	"F":               "CoAP has no forms; the payload is given with -e TEXT or -f FILE",
+	"form":            "CoAP has no forms; the payload is given with -e TEXT or -f FILE",
+	"header":          "an option is given with -O NUM,VALUE, Content-Format with -t, Accept with -A",
+	"user-agent":      "CoAP has no such option; -A is Accept",
+	"i":               "use --include",
+	"I":               "CoAP has no HEAD; --include prints status and options",
+	"head":            "CoAP has no HEAD; --include prints status and options",
+	"S":               "errors always go to standard error; drop -S",
+	"show-error":      "errors always go to standard error; drop it",
+	"silent":          "nothing but the body goes to standard output; drop --silent",
+	"max-time":        "use -B SECONDS",
+	"connect-timeout": "use -B SECONDS; CoAP over UDP has no connection",
+	"retry":           "use --retries N",
+	"x":               "use -P URI",
+	"interface":       "use -a ADDR",
+	"local-port":      "use -p PORT",
+	"insecure":        securityHint,
+	"cert":            securityHint,
+	"cacert":          securityHint,
+	"key":             securityHint,
+	"location":        "CoAP has no redirects; drop it",
+	"compressed":      "CoAP has no content coding of its own; -A names a format that has",
+	"url":             "the URI is given without a flag",
+	"4":               "write an IPv4 address into the URI",
+	"6":               "write an IPv6 address into the URI: coap://[::1]/",
+}
+
+const securityHint = "coaps:// is not supported yet"
+
+// isRequest is the annotation of the commands that send a request.
+const isRequest = "request"
+
+// flagError says what to do about a flag that can't be parsed.
+func flagError(cmd *cobra.Command, err error) error {
+	var unknown *pflag.NotExistError
+	var missing *pflag.ValueRequiredError
+	var invalid *pflag.InvalidValueError
+	switch {
+	case errors.As(err, &unknown):
+		return unknownFlag(cmd, unknown)
+	case errors.As(err, &missing):
+		_, what := pflag.UnquoteUsage(missing.GetFlag())
+		return usageErrorf("%s needs a value: %s", dashed(missing.GetSpecifiedName()), what)
+	case errors.As(err, &invalid):
+		return usageErrorf("%s %.60q: %w", flagName(invalid.GetFlag()), invalid.GetValue(), invalid.Unwrap())
+	}
+	return usageErrorf("%w; see %s --help", err, cmd.CommandPath())
+}
+
+func unknownFlag(cmd *cobra.Command, unknown *pflag.NotExistError) error {
+	name := unknown.GetSpecifiedName()
+	if short := unknown.GetSpecifiedShortnames(); short != "" {
+		name = name[:1]
+	}
+	if hint, ok := requestHints[name]; ok && cmd.Annotations[isRequest] != "" {
+		return usageErrorf("unknown flag %s: %s", dashed(name), hint)
+	}
+	if near := nearestFlag(cmd, name); near != "" {
+		return usageErrorf("unknown flag %s: did you mean --%s?", dashed(name), near)
+	}
+	return usageErrorf("unknown flag %s; see %s --help", dashed(name), cmd.CommandPath())
+}
+
+// dashed returns a flag as it is typed: one letter with one dash, a word with two.
+func dashed(name string) string {
+	if len(name) == 1 {
+		return "-" + name
+	}
+	return "--" + name
+}
+
+func flagName(f *pflag.Flag) string {
+	if f.Shorthand != "" {
+		return "-" + f.Shorthand
+	}
+	return "--" + f.Name
+}
+
+// nearestFlag returns the flag that differs least from a word: by two letters
+// at most. Empty: none is near.
+func nearestFlag(cmd *cobra.Command, name string) string {
+	if len(name) < 3 {
+		return ""
+	}
+	nearest, least := "", 3
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if d := distance(name, f.Name); d < least && !f.Hidden {
+			nearest, least = f.Name, d
+		}
+	})
+	return nearest
+}
+
+// distance is the number of letters to insert, delete or replace that turn a into b.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost = 1 + min(diagonal, row[j], row[j+1])
+			}
+			diagonal, row[j+1] = row[j+1], cost
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,17 @@
+// Command coap is a CoAP client, server, dissector and load generator (RFC 7252).
+//
+// See coap --help for its commands and coap COMMAND --help for their flags.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	status := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(status)
+}
