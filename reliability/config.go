@@ -2,6 +2,7 @@ package reliability
 
 import (
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -56,7 +57,7 @@ func (c Config) Validate() error {
 		value int
 		max   int
 	}{
-		{"DedupBytes", c.DedupBytes, 1 << 38},
+		{"DedupBytes", c.DedupBytes, math.MaxInt},
 		{"MaxInbound", c.MaxInbound, 1 << 30},
 		{"MaxOutbound", c.MaxOutbound, 1 << 30},
 		{"MaxQueued", c.MaxQueued, 1 << 30},

@@ -1,6 +1,9 @@
 package reliability
 
-import "github.com/motewire/coap/peer"
+import (
+	"github.com/motewire/coap/message"
+	"github.com/motewire/coap/peer"
+)
 
 // Inbound is the handle of a request that is being handled. Zero is none. A handle is
 // never used for two requests.
@@ -150,6 +153,19 @@ func (o *outbox) forget(x Outbound) {
 	}
 	clear(o.events[len(kept):])
 	o.events = kept
+}
+
+// reject makes a Reset of the Empty Acknowledgement for a message, if it was not polled.
+func (o *outbox) reject(to peer.Addr, id message.ID) bool {
+	want := [headerLength]byte{1<<6 | byte(message.Acknowledgement)<<4, 0, byte(id >> 8), byte(id)}
+	for i := len(o.events) - 1; i >= o.polled; i-- {
+		q := &o.events[i]
+		if q.Kind == Transmit && q.Peer == to && string(o.arena[q.offset:q.offset+q.length]) == string(want[:]) {
+			o.arena[q.offset] = 1<<6 | byte(message.Reset)<<4
+			return true
+		}
+	}
+	return false
 }
 
 func (o *outbox) poll() (Event, bool) {

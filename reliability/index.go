@@ -1,0 +1,139 @@
+package reliability
+
+const (
+	indexSegments   = 256
+	minSegmentSlots = 8
+	slotBytes       = 8
+)
+
+// A slot of an index: ref is what was put in, 0 where the slot is free.
+type slot struct {
+	tag uint32 // lower half of the hash
+	ref uint32
+}
+
+// An index finds references by hash. It is an open-addressing table with linear probing
+// in segments that grow and shrink one by one, so that no operation ever walks the whole
+// table; it holds no pointer per entry and no keys: who asks compares the key behind a
+// reference. The zero index is empty and holds no memory.
+type index struct {
+	segments [indexSegments]segment
+	bytes    int // memory of all slots
+}
+
+type segment struct {
+	slots []slot // a power of two of them, or none
+	used  int
+}
+
+// A probe walks the references whose hash is likely the wanted one.
+type probe struct {
+	slots []slot
+	tag   uint32
+	pos   uint32
+	ref   uint32 // 0: no more
+}
+
+// find starts a probe for a hash:
+//
+//	for p := x.find(hash); p.ref != 0; p.next() { … }
+func (x *index) find(hash uint64) probe {
+	s := &x.segments[hash>>56]
+	if s.used == 0 {
+		return probe{}
+	}
+	p := probe{slots: s.slots, tag: uint32(hash), pos: uint32(hash) - 1}
+	p.next()
+	return p
+}
+
+func (p *probe) next() {
+	mask := uint32(len(p.slots) - 1)
+	for {
+		p.pos++
+		s := p.slots[p.pos&mask]
+		if s.ref == 0 || s.tag == p.tag {
+			p.ref = s.ref
+			return
+		}
+	}
+}
+
+// insert adds a reference, which is not 0. The same hash may be there already.
+func (x *index) insert(hash uint64, ref uint32) {
+	s := &x.segments[hash>>56]
+	if (s.used+1)*4 > len(s.slots)*3 {
+		x.resize(s, max(minSegmentSlots, len(s.slots)*2))
+	}
+	s.put(slot{uint32(hash), ref})
+	s.used++
+}
+
+func (s *segment) put(n slot) {
+	mask := uint32(len(s.slots) - 1)
+	pos := n.tag & mask
+	for s.slots[pos].ref != 0 {
+		pos = (pos + 1) & mask
+	}
+	s.slots[pos] = n
+}
+
+// remove takes out a reference that was inserted under hash.
+func (x *index) remove(hash uint64, ref uint32) {
+	s := &x.segments[hash>>56]
+	p := x.find(hash)
+	for p.ref != ref {
+		if p.ref == 0 {
+			return
+		}
+		p.next()
+	}
+	s.vacate(p.pos & uint32(len(s.slots)-1))
+	s.used--
+	switch n := len(s.slots); {
+	case s.used == 0:
+		x.resize(s, 0)
+	case s.used*8 < n && n > minSegmentSlots:
+		x.resize(s, n/2)
+	}
+}
+
+// vacate frees a slot and moves later ones of its chain back, so that no tombstone is
+// needed.
+func (s *segment) vacate(hole uint32) {
+	mask := uint32(len(s.slots) - 1)
+	for pos := (hole + 1) & mask; s.slots[pos].ref != 0; pos = (pos + 1) & mask {
+		home := s.slots[pos].tag & mask
+		if (pos-home)&mask >= (pos-hole)&mask {
+			s.slots[hole] = s.slots[pos]
+			hole = pos
+		}
+	}
+	s.slots[hole] = slot{}
+}
+
+// replace changes a reference in its place.
+func (x *index) replace(hash uint64, old, ref uint32) {
+	p := x.find(hash)
+	for p.ref != old {
+		if p.ref == 0 {
+			return
+		}
+		p.next()
+	}
+	p.slots[p.pos&uint32(len(p.slots)-1)].ref = ref
+}
+
+func (x *index) resize(s *segment, n int) {
+	old := s.slots
+	x.bytes += (n - len(old)) * slotBytes
+	s.slots = nil
+	if n > 0 {
+		s.slots = make([]slot, n)
+	}
+	for _, o := range old {
+		if o.ref != 0 {
+			s.put(o)
+		}
+	}
+}
