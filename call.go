@@ -1,0 +1,226 @@
+package coap
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/motewire/coap/message"
+	"github.com/motewire/coap/peer"
+	"github.com/motewire/coap/reliability"
+)
+
+// A call is an outgoing request and the goroutine that waits for it. The shard's lock
+// owns it until it is done; then its caller does.
+type call struct {
+	outbound reliability.Outbound
+	shard    *shard
+	to       peer.Addr
+	done     chan struct{} // gets one value when the call is over
+	over     bool
+
+	resp     *Response
+	err      error
+	token    message.Token
+	began    time.Time // given to the message layer
+	first    time.Time // first transmission
+	ended    time.Time
+	attempts int
+	acked    bool
+	// ackSuffices says that the acknowledgement ends the call: no response is wanted.
+	ackSuffices bool
+
+	// group, for a request to many, takes the responses in turn.
+	group chan *Response
+}
+
+func (c *call) transmitted(now time.Time, attempt int) {
+	if c.attempts == 0 {
+		c.first = now
+	}
+	c.attempts = max(c.attempts+1, attempt)
+}
+
+// acknowledge notes that the request arrived.
+func (c *call) acknowledge(now time.Time) {
+	c.acked = true
+	if c.ackSuffices {
+		c.shard.eng.cancel(now, c)
+		c.end(now, emptyResponse(), nil)
+	}
+}
+
+// deliver takes a response.
+func (c *call) deliver(now time.Time, r *Response) {
+	r.RTT, r.Attempts = now.Sub(c.first), c.attempts
+	if c.group != nil {
+		select {
+		case c.group <- r:
+		default: // the caller is slow: it is told by the counter
+			c.shard.core.stats.groupDropped.Add(1)
+		}
+		return
+	}
+	c.end(now, r, nil)
+}
+
+// end wakes the caller.
+func (c *call) end(now time.Time, r *Response, err error) {
+	if c.over {
+		return
+	}
+	c.over, c.ended, c.resp, c.err = true, now, r, err
+	if i := c.outbound.Slot(); i >= 0 && i < len(c.shard.eng.calls) && c.shard.eng.calls[i] == c {
+		c.shard.eng.calls[i] = nil
+	}
+	c.done <- struct{}{}
+}
+
+// phase says what the call waits for.
+func (c *call) phase() string {
+	switch {
+	case c.attempts == 0:
+		return "its turn to be sent"
+	case c.acked:
+		return "response"
+	}
+	return "acknowledgement"
+}
+
+// allClasses is the value of No-Response that wants no response at all (RFC 7967 §2.1).
+const allClasses = NoSuccess | NoClientError | NoServerError
+
+func emptyResponse() *Response {
+	e := message.AppendHeader(nil, message.Acknowledgement, message.Empty, 0, message.Token{})
+	b, _ := e.Finish(nil) // an Empty message can't be refused
+	var v message.View
+	_ = v.Parse(b)
+	return newResponse(&v, peer.Addr{})
+}
+
+// do sends a request to a peer and waits for its response.
+func (s *shard) do(ctx context.Context, to peer.Addr, options *optionList, r *Request) (*Response, error) {
+	c := &call{shard: s, to: to, done: make(chan struct{}, 1)}
+	err := s.begin(c, options, r, reliability.ExpectOne)
+	if err == nil {
+		s.traceBegin(c.began, c, r)
+		err = s.wait(ctx, c)
+	}
+	if err != nil {
+		err = c.failed(r, err)
+	}
+	s.traceEnd(c, r, err)
+	return c.resp, err
+}
+
+// begin encodes a request and gives it to the message layer.
+func (s *shard) begin(c *call, options *optionList, r *Request, expect reliability.Expect) error {
+	if r.Body.err != nil {
+		return r.Body.err
+	}
+	if len(r.Body.data) > s.core.limits.PayloadBytes {
+		return ErrTooLarge
+	}
+	unanswered := false // nothing comes back, not even an Acknowledgement
+	if value, ok := options.value(message.NoResponse); ok && len(value) == 1 && value[0]&allClasses == allClasses {
+		c.ackSuffices, unanswered = true, r.call.nonConfirmable
+	}
+	if unanswered {
+		expect = reliability.ExpectNothing
+	}
+	out := s.core.outboxes.get()
+	defer s.core.outboxes.put(out)
+	s.mu.Lock()
+	err := s.send(c, options, r, expect, out)
+	if err == nil && unanswered {
+		c.end(c.began, emptyResponse(), nil)
+	}
+	s.mu.Unlock()
+	s.flush(out)
+	return err
+}
+
+// send encodes into the shard's scratch buffer, under its lock.
+func (s *shard) send(c *call, options *optionList, r *Request, expect reliability.Expect, out *outbox) error {
+	if s.closed {
+		return ErrClosed
+	}
+	now := time.Now()
+	c.began, c.token = now, r.call.token
+	if !r.call.tokenSet {
+		c.token = s.eng.ep.NewToken(c.to)
+	}
+	e := message.AppendHeader(s.scratch[:0], message.Confirmable, r.Method, 0, c.token)
+	options.encode(&e)
+	datagram, err := e.Finish(r.Body.data)
+	if err != nil {
+		return err
+	}
+	s.scratch = datagram
+	x, err := s.eng.ep.Send(now, c.to, datagram, reliability.SendOptions{
+		Confirmable: !r.call.nonConfirmable, Expect: expect, Token: c.token,
+	})
+	if err != nil {
+		return err
+	}
+	s.eng.open(x, c)
+	s.eng.drain(now, out)
+	s.arm(now)
+	return nil
+}
+
+// ping sends an Empty Confirmable message, which the peer answers by a Reset (RFC 7252
+// §4.3), and returns the round-trip time.
+func (s *shard) ping(ctx context.Context, to peer.Addr) (time.Duration, error) {
+	c := &call{shard: s, to: to, done: make(chan struct{}, 1)}
+	r := &Request{Method: message.Empty}
+	err := s.begin(c, &optionList{}, r, reliability.ExpectNothing)
+	if err == nil {
+		err = s.wait(ctx, c)
+	}
+	switch {
+	case errors.Is(err, ErrReset):
+		return c.ended.Sub(c.first), nil
+	case err == nil: // acknowledged: odd, but it lives
+		return c.ended.Sub(c.first), nil
+	}
+	return 0, c.failed(r, err)
+}
+
+// wait waits for the end of a call, of its context or of the shard.
+func (s *shard) wait(ctx context.Context, c *call) error {
+	select {
+	case <-c.done:
+		return c.err
+	case <-ctx.Done():
+	case <-s.done:
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c.over { // it ended in the same moment
+		return c.err
+	}
+	s.eng.cancel(time.Now(), c)
+	c.over = true
+	if ctx.Err() == nil {
+		return ErrClosed
+	}
+	err := context.Cause(ctx)
+	if c.attempts == 0 && s.eng.ep.IDsExhausted(time.Now(), c.to) {
+		return errors.Join(ErrMessageIDsExhausted, err)
+	}
+	return err
+}
+
+// failed says how far a request had come.
+func (c *call) failed(r *Request, err error) error {
+	op := &OpError{Op: r.Method.Name(), URL: r.URL, Peer: c.to.String(), Err: err}
+	if r.Method == message.Empty {
+		op.Op = "ping"
+	}
+	var exchange *reliability.ExchangeError
+	if !errors.As(err, &exchange) && c.outbound != 0 { // else it says attempts and peer itself
+		op.Attempts, op.Phase = c.attempts, c.phase()
+	}
+	return op
+}

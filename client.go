@@ -1,0 +1,407 @@
+package coap
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/motewire/coap/message"
+	"github.com/motewire/coap/peer"
+	"github.com/motewire/coap/reliability"
+	"github.com/motewire/coap/transport"
+)
+
+// A Doer sends a request and waits for its response. Client is one; middleware wraps it.
+type Doer interface {
+	Do(ctx context.Context, r *Request) (*Response, error)
+}
+
+// A Client sends requests. The zero value works. It is safe for concurrent use and uses
+// one socket per address family for all peers. Fields must not change after the first
+// request.
+//
+// Every method ends with its context, which also stops retransmissions. Without a
+// deadline a Confirmable request fails after at most MAX_TRANSMIT_WAIT (93 s) unless the
+// peer has acknowledged it.
+type Client struct {
+	// Params are the transmission parameters; zero is RFC 7252's.
+	Params Params
+	// Limits bound what is held; zero is the default.
+	Limits Limits
+	// Handler answers requests that peers send to the client's socket. Nil: they are
+	// rejected with a Reset.
+	Handler Handler
+	// Recognize are critical options that Handler understands beyond the core's.
+	Recognize []message.OptionNumber
+	// Logger takes what goes wrong inside; nil is silence.
+	Logger *slog.Logger
+	// Trace is called for what happens on the wire.
+	Trace *Trace
+	// Listen opens the socket for a network, "udp4" or "udp6". Nil: a UDP socket on a
+	// port of the system's choice.
+	Listen func(ctx context.Context, network string) (transport.Conn, error)
+	// Resolver looks up host names; nil is net.DefaultResolver.
+	Resolver *net.Resolver
+	// SourcePorts is how many sockets per address family may be opened when the message
+	// IDs towards a peer run out: 65,536 in 247 s each (RFC 7252 §4.4). 0 means 1.
+	SourcePorts int
+	// GroupWindow is how long Group collects responses: 0 means DEFAULT_LEISURE plus
+	// 2 s.
+	GroupWindow time.Duration
+
+	mu     sync.Mutex
+	core   *core
+	shards [2][]*shard // IPv4, IPv6
+	closed bool
+}
+
+// DefaultClient is the client of the package's functions.
+var DefaultClient = &Client{}
+
+// Get asks for a representation (RFC 7252 §5.8.1).
+func (c *Client) Get(ctx context.Context, url string, opts ...RequestOption) (*Response, error) {
+	return c.Do(ctx, NewRequest(message.GET, url, Body{}, opts...))
+}
+
+// Post has the resource process a body (RFC 7252 §5.8.2).
+func (c *Client) Post(ctx context.Context, url string, body Body, opts ...RequestOption) (*Response, error) {
+	return c.Do(ctx, NewRequest(message.POST, url, body, opts...))
+}
+
+// Put creates or replaces the resource (RFC 7252 §5.8.3).
+func (c *Client) Put(ctx context.Context, url string, body Body, opts ...RequestOption) (*Response, error) {
+	return c.Do(ctx, NewRequest(message.PUT, url, body, opts...))
+}
+
+// Delete removes the resource (RFC 7252 §5.8.4).
+func (c *Client) Delete(ctx context.Context, url string, opts ...RequestOption) (*Response, error) {
+	return c.Do(ctx, NewRequest(message.DELETE, url, Body{}, opts...))
+}
+
+// Fetch asks for a representation that the body describes (RFC 8132 §2).
+func (c *Client) Fetch(ctx context.Context, url string, body Body, opts ...RequestOption) (*Response, error) {
+	return c.Do(ctx, NewRequest(message.FETCH, url, body, opts...))
+}
+
+// Patch changes the resource in part (RFC 8132 §3).
+func (c *Client) Patch(ctx context.Context, url string, body Body, opts ...RequestOption) (*Response, error) {
+	return c.Do(ctx, NewRequest(message.PATCH, url, body, opts...))
+}
+
+// IPatch changes the resource in part, idempotently (RFC 8132 §3).
+func (c *Client) IPatch(ctx context.Context, url string, body Body, opts ...RequestOption) (*Response, error) {
+	return c.Do(ctx, NewRequest(message.IPATCH, url, body, opts...))
+}
+
+// Get asks DefaultClient for a representation.
+func Get(ctx context.Context, url string, opts ...RequestOption) (*Response, error) {
+	return DefaultClient.Get(ctx, url, opts...)
+}
+
+// Post has the resource process a body, by DefaultClient.
+func Post(ctx context.Context, url string, body Body, opts ...RequestOption) (*Response, error) {
+	return DefaultClient.Post(ctx, url, body, opts...)
+}
+
+// Put creates or replaces the resource, by DefaultClient.
+func Put(ctx context.Context, url string, body Body, opts ...RequestOption) (*Response, error) {
+	return DefaultClient.Put(ctx, url, body, opts...)
+}
+
+// Delete removes the resource, by DefaultClient.
+func Delete(ctx context.Context, url string, opts ...RequestOption) (*Response, error) {
+	return DefaultClient.Delete(ctx, url, opts...)
+}
+
+// Fetch asks for a representation that the body describes, by DefaultClient.
+func Fetch(ctx context.Context, url string, body Body, opts ...RequestOption) (*Response, error) {
+	return DefaultClient.Fetch(ctx, url, body, opts...)
+}
+
+// Patch changes the resource in part, by DefaultClient.
+func Patch(ctx context.Context, url string, body Body, opts ...RequestOption) (*Response, error) {
+	return DefaultClient.Patch(ctx, url, body, opts...)
+}
+
+// IPatch changes the resource in part, idempotently, by DefaultClient.
+func IPatch(ctx context.Context, url string, body Body, opts ...RequestOption) (*Response, error) {
+	return DefaultClient.IPatch(ctx, url, body, opts...)
+}
+
+// Ping asks DefaultClient whether a CoAP endpoint is there.
+func Ping(ctx context.Context, url string) (time.Duration, error) {
+	return DefaultClient.Ping(ctx, url)
+}
+
+// Do sends a request and returns its response, whatever its code. Every other method of
+// requests goes through it. Errors are *[OpError] and wrap one of the package's causes or
+// the context's.
+func (c *Client) Do(ctx context.Context, r *Request) (*Response, error) {
+	t, err := c.resolve(ctx, r)
+	if err != nil {
+		return nil, &OpError{Op: r.Method.Name(), URL: r.URL, Phase: "resolve", Err: err}
+	}
+	var resp *Response
+	for _, to := range t.addrs {
+		if to.IsMulticast() && !r.call.nonConfirmable {
+			return nil, &OpError{Op: r.Method.Name(), URL: r.URL,
+				Err: fmt.Errorf("%w: a group takes Client.Group, or NonConfirmable for its first answer", ErrURL)}
+		}
+		var s *shard
+		if s, err = c.shard(ctx, to); err != nil {
+			return nil, &OpError{Op: r.Method.Name(), URL: r.URL, Peer: to.String(), Err: err}
+		}
+		options := r.options(&t.uri, to)
+		resp, err = s.do(ctx, to, &options, r)
+		if !errors.Is(err, ErrUnreachable) { // else the name's next address may answer
+			break
+		}
+	}
+	return resp, err
+}
+
+// Ping sends a CoAP ping to the URL's host, whose path counts for nothing, and returns
+// the round-trip time (RFC 7252 §4.3).
+func (c *Client) Ping(ctx context.Context, url string) (time.Duration, error) {
+	r := &Request{URL: url}
+	t, err := c.resolve(ctx, r)
+	if err != nil {
+		return 0, &OpError{Op: "ping", URL: url, Phase: "resolve", Err: err}
+	}
+	var rtt time.Duration
+	for _, to := range t.addrs {
+		var s *shard
+		if s, err = c.shard(ctx, to); err != nil {
+			return 0, &OpError{Op: "ping", URL: url, Peer: to.String(), Err: err}
+		}
+		if rtt, err = s.ping(ctx, to); !errors.Is(err, ErrUnreachable) {
+			break
+		}
+	}
+	return rtt, err
+}
+
+// Group sends a GET to a group address and yields one response for each peer that
+// answers, until the context ends or GroupWindow is over. Members answer at a random
+// moment of their leisure and keep silent about errors (RFC 7252 §8). An error ends the
+// sequence.
+func (c *Client) Group(ctx context.Context, url string, opts ...RequestOption) iter.Seq2[*Response, error] {
+	return func(yield func(*Response, error) bool) {
+		r := NewRequest(message.GET, url, Body{}, opts...)
+		r.call.nonConfirmable = true // §8.1
+		if err := c.group(ctx, r, yield); err != nil {
+			yield(nil, &OpError{Op: "GET", URL: url, Err: err})
+		}
+	}
+}
+
+// groupBacklog is how many responses may wait for the loop over a group.
+const groupBacklog = 256
+
+func (c *Client) group(ctx context.Context, r *Request, yield func(*Response, error) bool) error {
+	t, err := c.resolve(ctx, r)
+	if err != nil {
+		return err
+	}
+	to := t.addrs[0]
+	s, err := c.shard(ctx, to)
+	if err != nil {
+		return err
+	}
+	call := &call{shard: s, to: to, done: make(chan struct{}, 1), group: make(chan *Response, groupBacklog)}
+	options := r.options(&t.uri, to)
+	if err := s.begin(call, &options, r, reliability.ExpectMany); err != nil {
+		return err
+	}
+	s.traceBegin(call.began, call, r)
+	defer s.traceEnd(call, r, nil)
+	defer s.abandon(call)
+	return c.collect(ctx, s, call, yield)
+}
+
+// collect yields the responses to a group request as they come.
+func (c *Client) collect(ctx context.Context, s *shard, call *call, yield func(*Response, error) bool) error {
+	window := c.GroupWindow
+	if window == 0 {
+		window = c.Params.WithDefaults().DefaultLeisure + 2*time.Second
+	}
+	timer := time.NewTimer(window)
+	defer timer.Stop()
+	seen := map[peer.Addr]bool{}
+	for {
+		select {
+		case resp := <-call.group:
+			if from := resp.peer.Remote(); !seen[from] {
+				seen[from] = true
+				if !yield(resp, nil) {
+					return nil
+				}
+			}
+		case <-call.done:
+			return call.err
+		case <-timer.C:
+			return nil
+		case <-ctx.Done():
+			return nil
+		case <-s.done:
+			return ErrClosed
+		}
+	}
+}
+
+// Close closes the client's sockets and waits for its goroutines. Calls in progress fail
+// with [ErrClosed], and so does every later one.
+func (c *Client) Close() error {
+	c.mu.Lock()
+	c.closed = true
+	shards := append(c.shards[0], c.shards[1]...)
+	if c.core != nil {
+		c.core.stop(ErrClosed)
+	}
+	c.mu.Unlock()
+	for _, s := range shards {
+		s.close()
+		s.goroutines.Wait()
+	}
+	return nil
+}
+
+// Stats returns counters summed over the client's sockets.
+func (c *Client) Stats() Stats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.core == nil {
+		return Stats{}
+	}
+	return c.core.sum(append(c.shards[0][:len(c.shards[0]):len(c.shards[0])], c.shards[1]...))
+}
+
+// shard returns the socket for a peer, which it opens on first use. When the message IDs
+// towards the peer have run out it takes, or opens, the next source port.
+func (c *Client) shard(ctx context.Context, to peer.Addr) (*shard, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return nil, ErrClosed
+	}
+	network, family := "udp4", &c.shards[0]
+	if !to.Is4() {
+		network, family = "udp6", &c.shards[1]
+	}
+	for _, s := range *family {
+		if !s.exhausted(to) {
+			return s, nil
+		}
+	}
+	if len(*family) >= max(c.SourcePorts, 1) {
+		return (*family)[0], nil // and wait there
+	}
+	s, err := c.open(ctx, network)
+	if err != nil {
+		return nil, err
+	}
+	*family = append(*family, s)
+	return s, nil
+}
+
+func (c *Client) open(ctx context.Context, network string) (*shard, error) {
+	if c.core == nil {
+		n, err := newCore(c.Params, c.Limits, c.Handler, c.Recognize)
+		if err != nil {
+			return nil, err
+		}
+		n.logger, n.trace = c.Logger, c.Trace
+		c.core = n
+	}
+	listen := c.Listen
+	if listen == nil {
+		listen = func(ctx context.Context, network string) (transport.Conn, error) {
+			return transport.Listen(ctx, network, ":0", transport.Config{})
+		}
+	}
+	conn, err := listen(ctx, network)
+	if err != nil {
+		return nil, err
+	}
+	s, err := c.core.newShard(conn, 1, c.Handler != nil)
+	if err != nil {
+		conn.Close()
+	}
+	return s, err
+}
+
+// A target is a URL with the addresses that its host stands for.
+type target struct {
+	uri   message.URI
+	addrs []peer.Addr
+}
+
+// maxAddrs is how many addresses of a name are tried.
+const maxAddrs = 4
+
+// resolve takes the URL apart and looks its host up.
+func (c *Client) resolve(ctx context.Context, r *Request) (target, error) {
+	u, err := message.ParseURI(r.URL)
+	if err != nil {
+		return target{}, fmt.Errorf("%w: %w", ErrURL, err)
+	}
+	if u.Secure {
+		return target{}, fmt.Errorf("%w: the coaps scheme is not supported", ErrURL)
+	}
+	if u.Addr.IsValid() {
+		return target{uri: u, addrs: []peer.Addr{peer.From(netip.AddrPortFrom(u.Addr, u.Port))}}, nil
+	}
+	resolver := c.Resolver
+	if resolver == nil {
+		resolver = net.DefaultResolver
+	}
+	ips, err := resolver.LookupNetIP(ctx, "ip", u.Host)
+	if err != nil {
+		return target{}, err
+	}
+	t := target{uri: u}
+	for _, ip := range ips[:min(len(ips), maxAddrs)] {
+		t.addrs = append(t.addrs, peer.From(netip.AddrPortFrom(ip, u.Port)))
+	}
+	if len(t.addrs) == 0 {
+		return target{}, fmt.Errorf("%w: %s has no address", ErrURL, u.Host)
+	}
+	return t, nil
+}
+
+// options returns the request's options in order: those of the URL (RFC 7252 §6.4), the
+// body's and the caller's.
+func (r *Request) options(u *message.URI, to peer.Addr) optionList {
+	list := r.call.options
+	list.extra = append([]option(nil), list.extra...)
+	var room [16]message.Option
+	for _, o := range u.AppendOptions(room[:0], to.AddrPort()) {
+		if o.Number != message.URIHost || !r.call.noURIHost {
+			list.add(o.Number, o.Value)
+		}
+	}
+	if r.Body.formatted && !list.has(message.ContentFormat) {
+		list.addUint(message.ContentFormat, uint32(r.Body.format))
+	}
+	return list
+}
+
+// Do sends a request to the peer over the socket that its own request came from. The
+// request's URL is a path, with a query or not: "/config?unit=s".
+func (p Peer) Do(ctx context.Context, r *Request) (*Response, error) {
+	if p.shard == nil {
+		return nil, ErrClosed
+	}
+	u, err := message.ParseURI("coap://" + p.addr.String() + r.URL)
+	if err != nil {
+		return nil, &OpError{Op: r.Method.Name(), URL: r.URL, Peer: p.String(), Err: fmt.Errorf("%w: %w", ErrURL, err)}
+	}
+	options := r.options(&u, p.addr)
+	return p.shard.do(ctx, p.addr, &options, r)
+}

@@ -1,0 +1,67 @@
+// Package coap is a CoAP server and client (RFC 7252) for those who know net/http.
+//
+// A [Server] serves a [Handler], usually a [Mux] with net/http's patterns; a [Client]
+// sends requests. Message IDs, tokens, retransmission and deduplication are the
+// library's business and appear nowhere in a user's code:
+//
+//	mux := coap.NewMux()
+//	mux.HandleFunc("GET /hello", func(w coap.ResponseWriter, r *coap.Request) {
+//		w.Write([]byte("hello"))
+//	})
+//	err := (&coap.Server{Handler: mux}).ListenAndServe(ctx, ":5683")
+//
+//	resp, err := coap.Get(ctx, "coap://localhost/hello")
+//
+// # Ownership
+//
+// What a [Request] points to is valid until its handler returns; [Request.Clone] keeps
+// it. What a [Response] holds belongs to the caller. Nobody acquires or releases
+// anything.
+//
+// # Layers
+//
+// The root package joins the protocol packages: message (the codec), reliability (the
+// message layer), linkformat (discovery) and transport (datagrams in batches). It is the
+// only one with goroutines and locks. A socket with its state is a shard; the goroutine
+// that reads the socket owns the shard and runs quick handlers in place.
+package coap
+
+import "github.com/motewire/coap/message"
+
+// DefaultPort is the UDP port of the coap scheme (RFC 7252 §6.1).
+const DefaultPort = 5683
+
+// A Handler answers requests. It may simply block: when it takes longer than a moment,
+// other requests are read elsewhere and the empty Acknowledgement goes out by itself.
+//
+// A handler that returns without having written anything answers with the method's
+// usual success code and no payload: 2.05 Content to GET and FETCH, 2.02 Deleted to
+// DELETE, 2.04 Changed to the others. One that panics answers 5.00.
+type Handler interface {
+	ServeCoAP(w ResponseWriter, r *Request)
+}
+
+// HandlerFunc makes a function a [Handler].
+type HandlerFunc func(w ResponseWriter, r *Request)
+
+// ServeCoAP calls f.
+func (f HandlerFunc) ServeCoAP(w ResponseWriter, r *Request) { f(w, r) }
+
+// Error answers with an error code and a diagnostic payload, UTF-8 text that is meant for
+// people (RFC 7252 §5.5.2). What has been written before is dropped.
+func Error(w ResponseWriter, code message.Code, diagnostic string) {
+	w.Reset()
+	w.SetCode(code)
+	w.WriteString(diagnostic)
+}
+
+// defaultCode is what a handler's silence means.
+func defaultCode(method message.Code) message.Code {
+	switch method {
+	case message.GET, message.FETCH:
+		return message.Content
+	case message.DELETE:
+		return message.Deleted
+	}
+	return message.Changed
+}

@@ -1,0 +1,123 @@
+package coap
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	mathrand "math/rand/v2"
+	"sync"
+	"sync/atomic"
+
+	"github.com/motewire/coap/message"
+	"github.com/motewire/coap/reliability"
+	"github.com/motewire/coap/transport"
+)
+
+// errAnswered is the cause of a context that ended because the response was sent.
+var errAnswered = errors.New("coap: exchange is over")
+
+// implemented are the options that the core acts on, or hands to handlers with their
+// meaning intact. Any other critical option is unrecognized (RFC 7252 §5.4.1).
+var implemented = []message.OptionNumber{
+	message.IfMatch, message.URIHost, message.ETag, message.IfNoneMatch, message.URIPort,
+	message.LocationPath, message.URIPath, message.ContentFormat, message.MaxAge,
+	message.URIQuery, message.HopLimit, message.Accept, message.LocationQuery,
+	message.Block2, message.Block1, message.Size2, message.Size1,
+	message.ProxyURI, message.ProxyScheme, message.NoResponse,
+}
+
+// A core is what the shards of one server or client share: configuration that does not
+// change while they run, and counters.
+type core struct {
+	params     Params
+	limits     Limits
+	logger     *slog.Logger
+	trace      *Trace
+	recognized message.OptionSet
+
+	mux  *Mux  // the server's handler, where it is a Mux
+	bare route // else the one route around it
+	ctx  context.Context
+	stop context.CancelCauseFunc
+
+	draining  atomic.Bool
+	handlers  atomic.Int64  // running beside the quick ones, or detached
+	idle      chan struct{} // gets a value when a request ends while draining
+	stats     coreStats
+	outboxes  pool[outbox]
+	exchanges pool[exchange]
+}
+
+// coreStats are the counters that belong to no layer below.
+type coreStats struct {
+	requests, panics, shed, groupDropped, slow atomic.Uint64
+}
+
+// newCore resolves the configuration. handler is nil for a client that serves nothing.
+func newCore(params Params, limits Limits, handler Handler, recognize []message.OptionNumber) (*core, error) {
+	if err := params.Validate(); err != nil {
+		return nil, err
+	}
+	n := &core{params: params, limits: limits.withDefaults(params), idle: make(chan struct{}, 1)}
+	n.recognized = message.NewOptionSet(implemented...).With(recognize...)
+	if m, ok := handler.(*Mux); ok {
+		n.mux = m
+	} else {
+		n.bare.handler, n.bare.preconditions = handler, true
+	}
+	n.ctx, n.stop = context.WithCancelCause(context.Background())
+	return n, nil
+}
+
+func (n *core) logError(text string, err error) {
+	if n.logger != nil {
+		n.logger.Error(text, "err", err)
+	}
+}
+
+// signalIdle lets Shutdown look again.
+func (n *core) signalIdle() {
+	if n.draining.Load() {
+		select {
+		case n.idle <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// endpoint makes the message layer of one of so many shards.
+func (n *core) endpoint(shards int) (*reliability.Endpoint, error) {
+	var seed [32]byte
+	rand.Read(seed[:]) // never fails
+	return reliability.New(reliability.Config{
+		Params:      n.params,
+		DedupBytes:  n.limits.DedupBytes / shards,
+		MaxOutbound: n.limits.Exchanges,
+		MaxQueued:   n.limits.Queued,
+	}, mathrand.New(mathrand.NewChaCha8(seed)))
+}
+
+// newShard starts a shard on a socket.
+func (n *core) newShard(conn transport.Conn, shards int, serves bool) (*shard, error) {
+	ep, err := n.endpoint(shards)
+	if err != nil {
+		return nil, err
+	}
+	s := &shard{core: n, conn: conn, done: make(chan struct{}), wake: make(chan struct{}, 1)}
+	s.eng = engine{ep: ep, running: map[reliability.Inbound]*exchange{}, serves: serves}
+	s.start()
+	return s, nil
+}
+
+// A pool is a sync.Pool with a type.
+type pool[T any] struct{ p sync.Pool }
+
+func (p *pool[T]) get() *T {
+	if v, ok := p.p.Get().(*T); ok {
+		return v
+	}
+	return new(T)
+}
+
+func (p *pool[T]) put(v *T) { p.p.Put(v) }

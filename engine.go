@@ -1,0 +1,186 @@
+package coap
+
+import (
+	"time"
+
+	"github.com/motewire/coap/message"
+	"github.com/motewire/coap/peer"
+	"github.com/motewire/coap/reliability"
+	"github.com/motewire/coap/transport"
+)
+
+// An engine joins the protocol layers of one socket. Like them it knows no socket, clock,
+// goroutine or lock: its shard owns it, passes time in and carries out what comes back.
+type engine struct {
+	ep    *reliability.Endpoint
+	calls []*call // outgoing exchanges by their slot
+	// running holds the requests that left their batch, so that a Reset or Shutdown
+	// finds them.
+	running map[reliability.Inbound]*exchange
+	serves  bool // requests are served; else they are rejected
+}
+
+// receive takes one packet into x and reports whether it is a request to be served.
+func (e *engine) receive(now time.Time, p *transport.Packet, x *exchange) bool {
+	datagram := p.Buf[:p.N]
+	if p.Err != nil {
+		e.ep.Unreachable(now, p.Peer, datagram, p.Err)
+		return false
+	}
+	if p.Truncated {
+		return e.truncated(now, p, x)
+	}
+	if err := x.view.Parse(datagram); err != nil {
+		e.malformed(now, p, x, err)
+		return false
+	}
+	return e.dispatch(now, p, x)
+}
+
+// dispatch hands a well-formed message to the message layer.
+func (e *engine) dispatch(now time.Time, p *transport.Packet, x *exchange) bool {
+	verdict := e.ep.Receive(now, p.Peer, p.Multicast, &x.view)
+	x.duplicate = verdict.Duplicate
+	switch verdict.Kind {
+	case reliability.Request:
+		if !e.serves {
+			e.ep.Reject(now, verdict.Inbound)
+			return false
+		}
+		x.peer, x.multicast, x.inbound, x.began = p.Peer, p.Multicast, verdict.Inbound, now
+		return true
+	case reliability.Response:
+		if c := e.call(verdict.Outbound); c != nil {
+			c.deliver(now, newResponse(&x.view, p.Peer))
+		}
+	case reliability.InboundReset:
+		if late := e.running[verdict.Inbound]; late != nil {
+			late.unwanted = true
+			if late.cancel != nil {
+				late.cancel(ErrReset)
+			}
+		}
+	case reliability.Handled, reliability.ResetSeen:
+	}
+	return false
+}
+
+func (e *engine) malformed(now time.Time, p *transport.Packet, x *exchange, err error) {
+	if format, ok := err.(*message.FormatError); ok {
+		e.ep.Malformed(now, p.Peer, p.Multicast, &x.view, format)
+	}
+}
+
+// truncated takes a datagram longer than the receive buffer. What there is of it is not
+// taken for the whole: a request whose header and token arrived is answered 4.13
+// (RFC 7252 §4.6), anything else Confirmable with a Reset.
+func (e *engine) truncated(now time.Time, p *transport.Packet, x *exchange) bool {
+	end := min(p.N, 4+int(p.Buf[0]&15))
+	if err := x.view.Parse(p.Buf[:end]); err != nil || !x.view.Code().IsRequest() {
+		e.ep.Malformed(now, p.Peer, p.Multicast, &x.view, &message.FormatError{
+			Offset: p.N, Intact: err == nil, Err: message.ErrTruncated,
+		})
+		return false
+	}
+	if !e.dispatch(now, p, x) {
+		return false
+	}
+	x.truncated = true
+	return true
+}
+
+// end gives the message layer the fate of a request. It reports whether x.out is to be
+// sent by the caller.
+func (e *engine) end(now time.Time, x *exchange) (transmit bool) {
+	x.ended = true
+	if x.cancel != nil {
+		x.cancel(errAnswered)
+	}
+	delete(e.running, x.inbound)
+	switch x.fate {
+	case drop:
+		e.ep.Drop(now, x.inbound)
+	case reject:
+		e.ep.Reject(now, x.inbound)
+	case respond:
+		return e.ep.Respond(now, x.inbound, x.out, reliability.RespondOptions{})
+	}
+	return false
+}
+
+// call returns the open call of an outgoing exchange.
+func (e *engine) call(x reliability.Outbound) *call {
+	if i := x.Slot(); i >= 0 && i < len(e.calls) {
+		if c := e.calls[i]; c != nil && c.outbound == x {
+			return c
+		}
+	}
+	return nil
+}
+
+// open enters a call for its outgoing exchange.
+func (e *engine) open(x reliability.Outbound, c *call) {
+	for x.Slot() >= len(e.calls) {
+		e.calls = append(e.calls, nil)
+	}
+	e.calls[x.Slot()], c.outbound = c, x
+}
+
+// cancel ends a call whose caller is gone, or who has what it wanted.
+func (e *engine) cancel(now time.Time, c *call) {
+	if e.call(c.outbound) == c {
+		e.ep.Cancel(now, c.outbound)
+		e.calls[c.outbound.Slot()] = nil
+	}
+}
+
+// drain takes what the layers want sent into out and wakes the callers that it concerns.
+func (e *engine) drain(now time.Time, out *outbox) {
+	for {
+		ev, ok := e.ep.Poll()
+		if !ok {
+			return
+		}
+		c := e.call(ev.Outbound)
+		switch ev.Kind {
+		case reliability.Transmit:
+			out.copy(ev.Peer, ev.Datagram, ev.Attempt)
+			if c != nil {
+				c.transmitted(now, ev.Attempt)
+			}
+		case reliability.Acknowledged:
+			if c != nil {
+				c.acknowledge(now)
+			}
+		case reliability.Ended:
+			if c != nil {
+				c.end(now, nil, ev.Err)
+			}
+		}
+	}
+}
+
+// An outbox collects the datagrams of one WriteBatch.
+type outbox struct {
+	packets  []transport.Packet
+	attempts []int
+	arena    []byte // what copy has copied
+}
+
+// add takes a datagram that stays as it is until the outbox is flushed.
+func (o *outbox) add(to peer.Addr, datagram []byte, attempt int) {
+	o.packets = append(o.packets, transport.Packet{Buf: datagram, N: len(datagram), Peer: to})
+	o.attempts = append(o.attempts, attempt)
+}
+
+// copy takes a copy of a datagram.
+func (o *outbox) copy(to peer.Addr, datagram []byte, attempt int) {
+	start := len(o.arena)
+	o.arena = append(o.arena, datagram...) // a moved arena leaves earlier packets theirs
+	o.add(to, o.arena[start:len(o.arena):len(o.arena)], attempt)
+}
+
+func (o *outbox) reset() {
+	clear(o.packets)
+	o.packets, o.attempts, o.arena = o.packets[:0], o.attempts[:0], o.arena[:0]
+}

@@ -1,0 +1,86 @@
+package coap
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/motewire/coap/message"
+	"github.com/motewire/coap/reliability"
+)
+
+// What a request can fail by. The errors that come back wrap one of these and say more:
+// use errors.Is.
+var (
+	// ErrTimeout: a Confirmable message was retransmitted to the end and not
+	// acknowledged (RFC 7252 §4.2).
+	ErrTimeout = reliability.ErrTimeout
+	// ErrReset: the peer rejected the message (RFC 7252 §4.2).
+	ErrReset = reliability.ErrReset
+	// ErrResponseTimeout: the request arrived, or was Non-confirmable, and no response
+	// came (RFC 7252 §5.2.2).
+	ErrResponseTimeout = reliability.ErrResponseTimeout
+	// ErrUnreachable: the network said that the message did not arrive.
+	ErrUnreachable = reliability.ErrUnreachable
+	// ErrMessageIDsExhausted: all message IDs towards the peer are in use and the
+	// context ended before one became free (RFC 7252 §4.4).
+	ErrMessageIDsExhausted = errors.New("coap: message IDs exhausted")
+	// ErrTooLarge: the message does not fit into a datagram, or a body exceeds a limit.
+	ErrTooLarge = errors.New("coap: too large")
+	// ErrClosed: the client or server was closed.
+	ErrClosed = errors.New("coap: closed")
+	// ErrURL: the request's URL can't be used.
+	ErrURL = errors.New("coap: unusable URL")
+)
+
+// An OpError says which request failed, where, and how far it had come.
+type OpError struct {
+	Op       string // the method, or "ping"
+	URL      string // what was asked, empty where the peer was addressed itself
+	Peer     string // address and port, empty before it was known
+	Attempts int    // transmissions of the request
+	Phase    string // "resolve", "send", "acknowledgement", "response"
+	Err      error
+}
+
+// Error tells all that is known on one line.
+func (e *OpError) Error() string {
+	var b strings.Builder
+	b.WriteString("coap: ")
+	b.WriteString(e.Op)
+	if e.URL != "" {
+		b.WriteString(" " + e.URL)
+	}
+	if e.Peer != "" && !strings.Contains(e.URL, e.Peer) {
+		b.WriteString(" at " + e.Peer)
+	}
+	if e.Phase != "" {
+		b.WriteString(": waiting for " + e.Phase)
+	}
+	if e.Attempts > 0 {
+		fmt.Fprintf(&b, " (%d sent)", e.Attempts)
+	}
+	fmt.Fprintf(&b, ": %v", e.Err)
+	return b.String()
+}
+
+// Unwrap returns the cause.
+func (e *OpError) Unwrap() error { return e.Err }
+
+// A ResponseError is a 4.xx or 5.xx response made an error by [Response.Err].
+type ResponseError struct {
+	Code       message.Code
+	Diagnostic string // the diagnostic payload, where there is one (RFC 7252 §5.5.2)
+}
+
+// Error names the code and the diagnostic payload.
+func (e *ResponseError) Error() string {
+	text := "coap: " + e.Code.String()
+	if name := e.Code.Name(); name != "" {
+		text += " " + name
+	}
+	if e.Diagnostic != "" {
+		text += ": " + fmt.Sprintf("%q", e.Diagnostic)
+	}
+	return text
+}

@@ -1,0 +1,312 @@
+package coap
+
+import (
+	"context"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"github.com/motewire/coap/message"
+	"github.com/motewire/coap/peer"
+	"github.com/motewire/coap/reliability"
+)
+
+type peerAddr = peer.Addr
+
+// poison makes freed receive buffers unreadable, so that tests find a stray alias.
+var poison = false
+
+// maxETag is the longest ETag in bytes (RFC 7252 §5.10.6).
+const maxETag = 8
+
+// An exchange is one received datagram and, where that is a request, all that serving it
+// takes. Exchanges are used again; a slot of a batch owns one while the datagram is
+// handled in place, and the goroutine of a slow handler takes it along.
+type exchange struct {
+	response // what the handler said so far
+
+	shard     *shard
+	buf       []byte // receive buffer
+	view      message.View
+	peer      peer.Addr
+	multicast bool
+	duplicate bool
+	truncated bool // only header and token arrived
+	inbound   reliability.Inbound
+	began     time.Time
+
+	route *route
+	req   Request
+	out   []byte // the encoded response; empty: there is none
+	fate  fate
+
+	// refs counts who still uses a detached exchange: its handler and its Responder.
+	refs atomic.Int32
+	sent bool // Send was called
+
+	// Owned by the shard's lock.
+	counted  bool                    // runs beside the reader
+	ended    bool                    // the message layer has its fate
+	cancel   context.CancelCauseFunc // of the request's context, once there is one
+	unwanted bool                    // the peer has reset the exchange
+}
+
+// fate is how an exchange ends.
+type fate uint8
+
+const (
+	respond fate = iota // out is sent
+	drop                // nothing is sent but the Acknowledgement owed
+	reject              // Reset, or silence (RFC 7252 §4.2, §4.3)
+)
+
+// clear makes x ready for the next datagram.
+func (x *exchange) clear() {
+	x.response.clear()
+	x.req = Request{}
+	x.route, x.inbound, x.out, x.fate = nil, 0, x.out[:0], respond
+	x.multicast, x.duplicate, x.truncated, x.sent = false, false, false, false
+	x.counted = false
+	x.refs.Store(0)
+	x.ended, x.unwanted, x.cancel = false, false, nil
+	if poison {
+		for i := range x.buf {
+			x.buf[i] = 0xdb
+		}
+	}
+}
+
+// prepare checks what the core decides about a request and finds its route. It reports
+// whether a handler has to run; else the answer is there. The order is 4.02, 5.05, 4.04,
+// 4.05; the rest is the route's.
+func (x *exchange) prepare() bool {
+	n := x.shard.core
+	x.req.Method, x.req.view, x.req.x = x.view.Code(), &x.view, x
+	if x.truncated {
+		x.SetCode(message.RequestEntityTooLarge) // §4.6
+		return false
+	}
+	if number, found := x.view.UnrecognizedCritical(&n.recognized); found {
+		x.badOption(number)
+		return false
+	}
+	if x.view.Has(message.ProxyURI) || x.view.Has(message.ProxyScheme) {
+		x.SetCode(message.ProxyingNotSupported) // §5.10.2
+		return false
+	}
+	if b, ok := x.view.Block2(); ok && !b.Valid() {
+		Error(x, message.BadRequest, "Block2: reserved size") // RFC 7959 §2.2
+		return false
+	}
+	if n.draining.Load() {
+		x.unavailable()
+		return false
+	}
+	if n.mux == nil {
+		x.route = &n.bare
+	} else {
+		route, code := n.mux.find(x.req.Method, &x.view, &x.req.match)
+		if code != 0 {
+			x.SetCode(code)
+			return false
+		}
+		x.route, x.req.pattern = route, route.pattern
+	}
+	if n.handlers.Load() >= int64(n.limits.Handlers) && x.route.pace.lasting() {
+		n.stats.shed.Add(1)
+		x.unavailable()
+		return false
+	}
+	return true
+}
+
+// badOption answers a request with an unrecognized critical option: 4.02 to a
+// Confirmable one, rejection of a Non-confirmable one (RFC 7252 §5.4.1).
+func (x *exchange) badOption(number message.OptionNumber) {
+	if x.view.Type() != message.Confirmable {
+		x.fate = reject
+		return
+	}
+	Error(x, message.BadOption, "unrecognized critical option "+number.String())
+}
+
+// unavailable sheds load (RFC 7252 §5.9.3.4).
+func (x *exchange) unavailable() {
+	x.Reset()
+	x.SetCode(message.ServiceUnavailable)
+	x.SetMaxAge(time.Second)
+}
+
+// handle runs the handler. A panic becomes 5.00 and a line in the log.
+func (x *exchange) handle() {
+	defer func() {
+		if v := recover(); v != nil {
+			x.panicked(v)
+		}
+	}()
+	if x.multicast && !x.route.multicast {
+		x.fate = drop // §8.2: not meant for groups
+		return
+	}
+	if code := x.route.precheck(x, &x.req); code != 0 {
+		x.SetCode(code)
+		return
+	}
+	x.route.handler.ServeCoAP(x, &x.req)
+}
+
+func (x *exchange) panicked(v any) {
+	x.shard.core.stats.panics.Add(1)
+	if log := x.shard.core.logger; log != nil {
+		log.Error("coap: handler panicked", "panic", v, "peer", x.peer.String(),
+			"method", x.req.Method.String(), "path", x.req.Path(), "stack", string(debug.Stack()))
+	}
+	if !x.detached {
+		x.Reset()
+		x.SetCode(message.InternalServerError)
+	}
+}
+
+// unref gives up one use of an exchange that has left its batch; the last one frees it.
+func (x *exchange) unref() {
+	if x.refs.Add(-1) > 0 {
+		return
+	}
+	n := x.shard.core
+	x.clear()
+	n.exchanges.put(x)
+}
+
+// finish turns what the handler said into the datagram that answers.
+func (x *exchange) finish() {
+	if x.fate != respond {
+		return
+	}
+	if x.code == 0 {
+		x.code = defaultCode(x.req.Method)
+	}
+	x.validate()
+	if x.suppressed() {
+		x.fate = drop
+		return
+	}
+	if len(x.payload) > x.shard.core.limits.PayloadBytes {
+		x.tooLarge()
+	}
+	x.encode()
+}
+
+// validate applies Accept and ETag to the finished response of a GET or FETCH: 4.06 for
+// another format than was asked for (RFC 7252 §5.10.4), 2.03 where the client has the
+// representation already (§5.10.6.2).
+func (x *exchange) validate() {
+	if x.code != message.Content || x.req.Method != message.GET && x.req.Method != message.FETCH {
+		return
+	}
+	if accept, ok := x.view.Accept(); ok {
+		if format, ok := x.contentFormat(); ok && format != accept {
+			x.Reset()
+			x.code = message.NotAcceptable
+			return
+		}
+	}
+	if !x.view.Has(message.ETag) {
+		return
+	}
+	value, ok := x.options.value(message.ETag)
+	tag, err := message.MakeTag(value)
+	if !ok || err != nil {
+		return
+	}
+	for offered := range x.view.ETags() {
+		if offered == tag {
+			x.code, x.payload = message.Valid, x.payload[:0]
+			x.options.remove(message.ContentFormat)
+			return
+		}
+	}
+}
+
+// contentFormat returns the format that the handler set.
+func (x *exchange) contentFormat() (message.Format, bool) {
+	value, ok := x.options.value(message.ContentFormat)
+	var f message.Format
+	for _, b := range value {
+		f = f<<8 | message.Format(b)
+	}
+	return f, ok
+}
+
+// suppressed reports whether the client wants no response of this class (RFC 7967 §2.1),
+// or a group's member has nothing useful to say (RFC 7252 §8.2): an error, or an empty
+// representation.
+func (x *exchange) suppressed() bool {
+	if classes, ok := x.view.NoResponse(); ok {
+		return classes>>(x.code.Class()-1)&1 != 0
+	}
+	return x.multicast && (!x.code.IsSuccess() || x.code == message.Content && len(x.payload) == 0)
+}
+
+func (x *exchange) tooLarge() {
+	if log := x.shard.core.logger; log != nil {
+		log.Error("coap: response too large for one message", "bytes", len(x.payload),
+			"limit", x.shard.core.limits.PayloadBytes, "path", x.req.Path())
+	}
+	x.Reset()
+	x.SetCode(message.InternalServerError)
+	x.WriteString("representation too large")
+}
+
+// encode writes the response with the request's token; the message layer fills in type
+// and message ID.
+func (x *exchange) encode() {
+	e := message.AppendHeader(x.out[:0], message.NonConfirmable, x.code, 0, x.view.Token())
+	x.options.encode(&e)
+	out, err := e.Finish(x.payload)
+	if err != nil { // an option too long: the handler's mistake
+		x.shard.core.logError("coap: response", err)
+		e = message.AppendHeader(x.out[:0], message.NonConfirmable, message.InternalServerError, 0, x.view.Token())
+		out, _ = e.Finish(nil)
+	}
+	x.out = out
+}
+
+// Detach makes the exchange outlive its handler.
+func (x *exchange) Detach() Responder {
+	if x.detached {
+		panic("coap: Detach called twice")
+	}
+	x.detached = true
+	x.route.pace.detaches.Store(true)
+	x.refs.Store(2)
+	x.shard.acknowledge(x)
+	return x
+}
+
+// Send sends a detached response.
+func (x *exchange) Send() error {
+	if x.sent || !x.detached {
+		panic("coap: Send called twice or without Detach")
+	}
+	x.sent = true
+	x.finish()
+	return x.shard.late(x)
+}
+
+// makeContext makes the request's context on its first use.
+func (x *exchange) makeContext() {
+	n := x.shard.core
+	ctx, cancel := context.WithCancelCause(n.ctx)
+	if t := n.limits.HandlerTimeout; t > 0 {
+		var stop context.CancelFunc
+		ctx, stop = context.WithDeadlineCause(ctx, x.began.Add(t), context.DeadlineExceeded)
+		_ = stop // the parent's cancel, which always comes, releases it
+	}
+	x.req.ctx = ctx
+	x.shard.mu.Lock()
+	defer x.shard.mu.Unlock()
+	x.cancel = cancel
+	if x.unwanted {
+		cancel(ErrReset)
+	}
+}

@@ -1,0 +1,126 @@
+package coap
+
+import (
+	"math"
+	"strings"
+	"time"
+
+	"github.com/motewire/coap/message"
+)
+
+// A ResponseWriter builds the response of one request. It is valid until the handler
+// returns; a handler that answers later detaches first. Middleware wraps it by embedding.
+type ResponseWriter interface {
+	// SetCode sets the response code. Without it the response is a success of the
+	// method's usual kind. A code that is no response code panics.
+	SetCode(code message.Code)
+	// SetContentFormat says what the payload is (RFC 7252 §5.10.3).
+	SetContentFormat(format message.Format)
+	// SetETag labels the representation with 1 to 8 bytes (RFC 7252 §5.10.6). Any
+	// other length panics.
+	SetETag(tag []byte)
+	// SetMaxAge says how long the response is fresh, in whole seconds (RFC 7252
+	// §5.10.5); without it a recipient assumes 60 s.
+	SetMaxAge(age time.Duration)
+	// SetLocation names the resource that was created, as an absolute path with
+	// optional query: "/readings/7" (RFC 7252 §5.10.7).
+	SetLocation(path string)
+	// AddOption adds any other option; the value is copied.
+	AddOption(n message.OptionNumber, value []byte)
+	// Write appends to the payload.
+	Write(p []byte) (int, error)
+	// WriteString appends to the payload.
+	WriteString(s string) (int, error)
+	// Reset drops code, options and payload written so far.
+	Reset()
+	// Detach lets the handler return before the response is there. A Confirmable
+	// request is acknowledged now; the response follows separately (RFC 7252
+	// §5.2.2). What has been written so far stays. A second call panics.
+	Detach() Responder
+}
+
+// A Responder is a ResponseWriter that outlives its handler. One goroutine at a time may
+// use it; Send must be called once.
+type Responder interface {
+	ResponseWriter
+	// Send sends the response. It returns an error where the peer is not there to
+	// take it: [ErrClosed]. A second call panics.
+	Send() error
+}
+
+// A response is what a handler has said so far.
+type response struct {
+	code     message.Code // 0: the method's default
+	options  optionList
+	payload  []byte
+	detached bool
+}
+
+func (r *response) reset() {
+	r.code, r.payload = 0, r.payload[:0]
+	r.options.reset()
+}
+
+func (r *response) clear() {
+	r.reset()
+	r.detached = false
+}
+
+func (r *response) SetCode(code message.Code) {
+	if !code.IsResponse() {
+		panic("coap: SetCode(" + code.String() + "): not a response code")
+	}
+	r.code = code
+}
+
+func (r *response) setUint(n message.OptionNumber, v uint32) {
+	r.options.remove(n)
+	r.options.addUint(n, v)
+}
+
+func (r *response) SetContentFormat(format message.Format) {
+	r.setUint(message.ContentFormat, uint32(format))
+}
+
+func (r *response) SetETag(tag []byte) {
+	if len(tag) < 1 || len(tag) > 8 {
+		panic("coap: SetETag: an ETag has 1 to 8 bytes")
+	}
+	r.options.remove(message.ETag)
+	r.options.add(message.ETag, tag)
+}
+
+func (r *response) SetMaxAge(age time.Duration) {
+	seconds := min(max(age/time.Second, 0), math.MaxUint32)
+	r.setUint(message.MaxAge, uint32(seconds))
+}
+
+func (r *response) SetLocation(path string) {
+	r.options.remove(message.LocationPath)
+	r.options.remove(message.LocationQuery)
+	path, query, found := strings.Cut(path, "?")
+	if path = strings.TrimPrefix(path, "/"); path != "" {
+		for segment := range strings.SplitSeq(path, "/") {
+			r.options.addString(message.LocationPath, segment)
+		}
+	}
+	if found {
+		for q := range strings.SplitSeq(query, "&") {
+			r.options.addString(message.LocationQuery, q)
+		}
+	}
+}
+
+func (r *response) AddOption(n message.OptionNumber, value []byte) { r.options.add(n, value) }
+
+func (r *response) Write(p []byte) (int, error) {
+	r.payload = append(r.payload, p...)
+	return len(p), nil
+}
+
+func (r *response) WriteString(s string) (int, error) {
+	r.payload = append(r.payload, s...)
+	return len(s), nil
+}
+
+func (r *response) Reset() { r.reset() }

@@ -1,0 +1,260 @@
+package coap
+
+import (
+	"bytes"
+	"context"
+	"iter"
+	"net/netip"
+	"strings"
+
+	"github.com/motewire/coap/message"
+)
+
+// A Request is what a client sends and what a handler receives. A client fills in
+// Method, URL and Body ([NewRequest]); a handler reads with the methods, which look into
+// the received datagram: what they return is valid until the handler returns.
+type Request struct {
+	// Method is the request's method code: message.GET, message.FETCH and so on.
+	Method message.Code
+	// URL is the absolute URI of a client's request. It is empty in a handler.
+	URL string
+	// Body is the payload of a client's request. A handler reads Payload.
+	Body Body
+
+	call    callOptions
+	view    *message.View // what a handler received; nil at the client
+	x       *exchange     // the exchange being served; nil at the client
+	match   match         // what the Mux found
+	ctx     context.Context
+	cancel  context.CancelCauseFunc
+	cloned  bool
+	pattern string
+}
+
+// NewRequest returns a client's request, to be sent with [Client.Do].
+func NewRequest(method message.Code, url string, body Body, opts ...RequestOption) *Request {
+	r := &Request{Method: method, URL: url, Body: body}
+	r.apply(opts)
+	return r
+}
+
+func (r *Request) apply(opts []RequestOption) {
+	for _, o := range opts {
+		o.set(&r.call, o)
+	}
+}
+
+// callOptions is what differs per call.
+type callOptions struct {
+	options         optionList
+	nonConfirmable  bool
+	noURIHost       bool
+	token           message.Token
+	tokenSet        bool
+	responseTimeout int64
+}
+
+// A RequestOption says what differs for one call.
+type RequestOption struct {
+	set    func(*callOptions, RequestOption)
+	number message.OptionNumber
+	uint   uint32
+	value  []byte
+	token  message.Token
+}
+
+// NonConfirmable sends the request as a Non-confirmable message: once, without
+// acknowledgement or retransmission (RFC 7252 §4.3).
+var NonConfirmable = RequestOption{set: func(c *callOptions, _ RequestOption) { c.nonConfirmable = true }}
+
+// NoURIHost leaves the Uri-Host option out, also where the URL names a host.
+var NoURIHost = RequestOption{set: func(c *callOptions, _ RequestOption) { c.noURIHost = true }}
+
+func setUint(c *callOptions, o RequestOption) { c.options.addUint(o.number, o.uint) }
+
+func setValue(c *callOptions, o RequestOption) { c.options.add(o.number, o.value) }
+
+// Accept asks for a representation of this Content-Format (RFC 7252 §5.10.4).
+func Accept(format message.Format) RequestOption {
+	return RequestOption{set: setUint, number: message.Accept, uint: uint32(format)}
+}
+
+// Classes of responses that [NoResponse] may name, to be joined by |.
+const (
+	NoSuccess     = 2  // 2.xx
+	NoClientError = 8  // 4.xx
+	NoServerError = 16 // 5.xx
+)
+
+// NoResponse says in which classes of responses the client has no interest (RFC 7967
+// §2.1). With all three the call returns once the request is sent or acknowledged.
+func NoResponse(classes uint8) RequestOption {
+	return RequestOption{set: setUint, number: message.NoResponse, uint: uint32(classes)}
+}
+
+// IfMatch makes the request conditional on the resource's current ETag; with an empty
+// tag, on its existence (RFC 7252 §5.10.8.1).
+func IfMatch(tag []byte) RequestOption {
+	return RequestOption{set: setValue, number: message.IfMatch, value: tag}
+}
+
+// IfNoneMatch makes the request conditional on the resource's absence (RFC 7252
+// §5.10.8.2).
+var IfNoneMatch = RequestOption{set: setValue, number: message.IfNoneMatch}
+
+// ETag offers a stored representation for validation: a server that still has it answers
+// 2.03 Valid without payload (RFC 7252 §5.10.6.2).
+func ETag(tag []byte) RequestOption {
+	return RequestOption{set: setValue, number: message.ETag, value: tag}
+}
+
+// Option adds any option. Its value is copied when the request is made.
+func Option(n message.OptionNumber, value []byte) RequestOption {
+	return RequestOption{set: setValue, number: n, value: value}
+}
+
+// Token sets the token. Without it the client draws one that can't be guessed, which is
+// what nearly everybody wants (RFC 7252 §5.3.1).
+func Token(token message.Token) RequestOption {
+	return RequestOption{token: token, set: func(c *callOptions, o RequestOption) {
+		c.token, c.tokenSet = o.token, true
+	}}
+}
+
+// Context returns the context of the exchange: in a handler it ends when the server
+// shuts down, at the server's handler deadline, when the client resets the exchange, and
+// after the response has been sent. It is made on first use.
+func (r *Request) Context() context.Context {
+	if r.ctx == nil {
+		if r.x == nil {
+			return context.Background()
+		}
+		r.x.makeContext()
+	}
+	return r.ctx
+}
+
+// WithContext returns a shallow copy of r with another context, for middleware.
+func (r *Request) WithContext(ctx context.Context) *Request {
+	c := *r
+	c.ctx = ctx
+	return &c
+}
+
+// Message returns the request as it was received; nil at the client. It is valid until
+// the handler returns.
+func (r *Request) Message() *message.View { return r.view }
+
+// Payload returns the request's payload, nil where there is none. It is valid until the
+// handler returns.
+func (r *Request) Payload() []byte {
+	if r.view == nil {
+		return r.Body.data
+	}
+	return r.view.Payload()
+}
+
+// ContentFormat returns the payload's Content-Format where the request names one.
+func (r *Request) ContentFormat() (format message.Format, ok bool) {
+	if r.view == nil {
+		return r.Body.format, r.Body.formatted
+	}
+	return r.view.ContentFormat()
+}
+
+// Path returns the request's path, "/" joined and not percent-encoded: for people and
+// logs. Routing works on segments.
+func (r *Request) Path() string {
+	if r.view == nil {
+		return ""
+	}
+	var b strings.Builder
+	for segment := range r.view.PathSegments() {
+		b.WriteByte('/')
+		b.Write(segment)
+	}
+	if b.Len() == 0 {
+		return "/"
+	}
+	return b.String()
+}
+
+// PathValue returns what the wildcard of this name matched in the route's pattern, for
+// "{rest...}" the segments joined by "/". It is empty where the pattern has no such
+// wildcard.
+func (r *Request) PathValue(name string) string { return r.match.value(r.view, name) }
+
+// Pattern returns the pattern of the route that matched, as registered.
+func (r *Request) Pattern() string { return r.pattern }
+
+// Query returns the value of the first Uri-Query option of the form name=value, the
+// empty string where there is none.
+func (r *Request) Query(name string) string {
+	value, _ := r.LookupQuery(name)
+	return value
+}
+
+// LookupQuery is Query that tells an empty value, and a query without "=", from none.
+func (r *Request) LookupQuery(name string) (value string, ok bool) {
+	for q := range r.Queries() {
+		key, value, _ := bytes.Cut(q, []byte("="))
+		if string(key) == name {
+			return string(value), true
+		}
+	}
+	return "", false
+}
+
+// Queries iterates over the Uri-Query options.
+func (r *Request) Queries() iter.Seq[[]byte] {
+	if r.view == nil {
+		return func(func([]byte) bool) {}
+	}
+	return r.view.Queries()
+}
+
+// Confirmable reports whether the request asks for an Acknowledgement.
+func (r *Request) Confirmable() bool {
+	if r.view == nil {
+		return !r.call.nonConfirmable
+	}
+	return r.view.Type() == message.Confirmable
+}
+
+// Multicast reports whether the request was sent to a group (RFC 7252 §8).
+func (r *Request) Multicast() bool { return r.x != nil && r.x.multicast }
+
+// Peer returns the client that sent the request. A handler may send it requests in turn.
+func (r *Request) Peer() Peer {
+	if r.x == nil {
+		return Peer{}
+	}
+	return Peer{addr: r.x.peer, shard: r.x.shard}
+}
+
+// Clone returns a copy that is valid for good, with its own copy of the datagram.
+func (r *Request) Clone() *Request {
+	c := *r
+	c.cloned = true
+	if r.view != nil {
+		c.view = new(message.View)
+		_ = c.view.Parse(bytes.Clone(r.view.Datagram())) // it parsed before
+	}
+	return &c
+}
+
+// A Peer is an address with a conversation.
+type Peer struct {
+	addr  peerAddr
+	shard *shard
+}
+
+// AddrPort returns the peer's address and port.
+func (p Peer) AddrPort() netip.AddrPort { return p.addr.AddrPort() }
+
+// LocalAddr returns the local address that the peer talks to, invalid where the system
+// does not tell.
+func (p Peer) LocalAddr() netip.Addr { return p.addr.Local() }
+
+// String returns address:port.
+func (p Peer) String() string { return p.addr.String() }

@@ -1,0 +1,104 @@
+package coap
+
+import (
+	"io"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/motewire/coap/message"
+)
+
+// A Response is what a peer answered. It belongs to the caller for good.
+type Response struct {
+	// Code is the response code. 4.xx and 5.xx are responses too, not errors: see Err.
+	Code message.Code
+	// Body reads the payload.
+	Body io.Reader
+	// RTT is the time from the first transmission of the request to the response.
+	RTT time.Duration
+	// Attempts is how often the request was transmitted.
+	Attempts int
+
+	view message.View
+	read int // bytes of the payload that Body has given out
+	peer peerAddr
+}
+
+// newResponse copies a received message.
+func newResponse(v *message.View, from peerAddr) *Response {
+	r := &Response{Code: v.Code(), peer: from}
+	_ = r.view.Parse(append([]byte(nil), v.Datagram()...)) // v was parsed from the same bytes
+	r.Body = (*payloadReader)(r)
+	return r
+}
+
+// payloadReader is a Response as the reader of its payload.
+type payloadReader Response
+
+func (p *payloadReader) Read(b []byte) (int, error) {
+	rest := p.view.Payload()[p.read:]
+	if len(rest) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(b, rest)
+	p.read += n
+	return n, nil
+}
+
+// Bytes returns the payload, nil where there is none.
+func (r *Response) Bytes() []byte { return r.view.Payload() }
+
+// Text returns the payload as a string.
+func (r *Response) Text() string { return string(r.view.Payload()) }
+
+// Err returns nil for a 2.xx and a [*ResponseError] for anything else.
+func (r *Response) Err() error {
+	if r.Code.IsSuccess() || r.Code == message.Empty {
+		return nil
+	}
+	e := &ResponseError{Code: r.Code}
+	if _, described := r.view.ContentFormat(); !described {
+		e.Diagnostic = strings.ToValidUTF8(r.Text(), "\uFFFD") // §5.5.2
+	}
+	return e
+}
+
+// ContentFormat returns the payload's Content-Format where the peer named one.
+func (r *Response) ContentFormat() (message.Format, bool) { return r.view.ContentFormat() }
+
+// ETag returns the representation's label.
+func (r *Response) ETag() (message.Tag, bool) { return r.view.ETag() }
+
+// MaxAge returns how long the response is fresh, from its reception on; 60 s where the
+// peer said nothing (RFC 7252 §5.10.5).
+func (r *Response) MaxAge() time.Duration {
+	if age, ok := r.view.MaxAge(); ok {
+		return age
+	}
+	return 60 * time.Second
+}
+
+// Location returns the path, and query, of the resource that was created: "/readings/7".
+// It is empty where the response names none (RFC 7252 §5.10.7).
+func (r *Response) Location() string {
+	var b strings.Builder
+	for segment := range r.view.LocationPath() {
+		b.WriteByte('/')
+		b.Write(segment)
+	}
+	separator := byte('?')
+	for q := range r.view.LocationQueries() {
+		b.WriteByte(separator)
+		b.Write(q)
+		separator = '&'
+	}
+	return b.String()
+}
+
+// Peer returns the address that answered.
+func (r *Response) Peer() netip.AddrPort { return r.peer.AddrPort() }
+
+// Message returns the message as it was received. Where a call ends without a response
+// ([NoResponse]) it is that of an Empty message.
+func (r *Response) Message() *message.View { return &r.view }

@@ -1,0 +1,410 @@
+package coap
+
+import (
+	"errors"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/motewire/coap/peer"
+	"github.com/motewire/coap/transport"
+)
+
+// A shard is one socket and its state. The goroutine that reads the socket owns the
+// state while it holds mu, and runs quick handlers in place, without mu; every other
+// goroutine takes mu for its call. No user code runs under mu.
+//
+// A handler that does not return within about watchInterval keeps its goroutine and its
+// exchange; the role of the reader, with what is left of the batch, moves to another
+// goroutine (watch.go).
+type shard struct {
+	core *core
+	conn transport.Conn
+	done chan struct{} // closed by close
+
+	mu      sync.Mutex // owns all below, down to the blank line
+	eng     engine
+	timer   *time.Timer
+	armed   time.Time // when timer fires; zero: it does not
+	scratch []byte    // for encoding requests
+	closed  bool
+
+	// serving says which handler runs in place, as sequence<<8 | job<<1 | 1; 0: none. The
+	// reader sets it and swaps 0 in when the handler has returned; the watch swaps 0 in
+	// to take the reader's role. Whoever swapped owns the batch.
+	serving  atomic.Uint64
+	current  *batch // of the reader; published by serving
+	sequence uint64 // of the reader: counts batches
+	watching atomic.Bool
+	wake     chan struct{}
+
+	goroutines sync.WaitGroup
+}
+
+// batchSize is how many datagrams one system call may bring.
+const batchSize = 64
+
+// A batch is what a reader works on: packets and, by the same index, their exchanges.
+type batch struct {
+	packets   [batchSize]transport.Packet
+	exchanges [batchSize]*exchange
+	jobs      []int // indexes of requests whose handlers are to run
+	answers   []int // indexes of requests that are answered
+	out       outbox
+}
+
+func (s *shard) newBatch() *batch {
+	b := &batch{jobs: make([]int, 0, batchSize), answers: make([]int, 0, batchSize)}
+	for i := range b.exchanges {
+		b.replace(i, s.newExchange())
+	}
+	return b
+}
+
+// replace gives slot i another exchange; the one that was there has gone away.
+func (b *batch) replace(i int, x *exchange) {
+	b.exchanges[i] = x
+	b.packets[i] = transport.Packet{Buf: x.buf}
+}
+
+func (s *shard) newExchange() *exchange {
+	x := s.core.exchanges.get()
+	if x.buf == nil {
+		x.buf = make([]byte, s.core.limits.DatagramBytes)
+	}
+	x.shard = s
+	return x
+}
+
+// start begins reading.
+func (s *shard) start() {
+	s.timer = time.AfterFunc(time.Hour, s.tick)
+	s.timer.Stop()
+	s.goroutines.Add(1)
+	go func() {
+		defer s.goroutines.Done()
+		s.read(s.newBatch())
+	}()
+	if s.eng.serves {
+		s.goroutines.Add(1)
+		go func() {
+			defer s.goroutines.Done()
+			s.watch()
+		}()
+	}
+}
+
+// read reads until the socket is closed or the role of the reader is lost.
+func (s *shard) read(b *batch) {
+	for {
+		n, err := s.conn.ReadBatch(b.packets[:])
+		if err != nil {
+			s.broken(err)
+			return
+		}
+		if !s.process(b, n) {
+			return
+		}
+	}
+}
+
+// broken closes a shard whose socket is beyond use.
+func (s *shard) broken(err error) {
+	if !errors.Is(err, net.ErrClosed) {
+		s.core.logError("coap: socket", err)
+	}
+	s.close()
+}
+
+// process handles n packets. It reports false when the reader's role has been taken.
+func (s *shard) process(b *batch, n int) bool {
+	b.jobs = b.jobs[:0]
+	s.mu.Lock()
+	now := time.Now()
+	for i := range n {
+		if s.eng.receive(now, &b.packets[i], b.exchanges[i]) {
+			b.jobs = append(b.jobs, i)
+		}
+	}
+	s.eng.drain(now, &b.out)
+	if len(b.jobs) == 0 {
+		s.arm(now)
+	}
+	s.mu.Unlock()
+	s.traceReceived(now, b, n)
+	s.flush(&b.out)
+	s.prepare(b)
+	return s.serve(b)
+}
+
+// prepare answers the requests of a batch that need no handler; the others stay jobs.
+func (s *shard) prepare(b *batch) {
+	s.core.stats.requests.Add(uint64(len(b.jobs)))
+	jobs := b.jobs
+	b.jobs = b.jobs[:0]
+	for _, i := range jobs {
+		x := b.exchanges[i]
+		s.traceArrived(x)
+		if x.prepare() {
+			b.jobs = append(b.jobs, i)
+			continue
+		}
+		x.finish()
+		b.answers = append(b.answers, i)
+	}
+}
+
+// serve runs the handlers of a batch and sends what is answered. It reports false when
+// the watch has taken the reader's role.
+func (s *shard) serve(b *batch) bool {
+	s.sequence++
+	s.current = b
+	for j, i := range b.jobs {
+		x := b.exchanges[i]
+		if x.route.pace.slow() {
+			b.replace(i, s.newExchange())
+			s.away(x)
+			continue
+		}
+		running := s.sequence<<8 | uint64(j)<<1 | 1
+		s.serving.Store(running)
+		s.wakeWatch()
+		x.handle()
+		answered := !x.detached
+		if answered {
+			x.finish()
+		}
+		if !s.serving.CompareAndSwap(running, 0) {
+			s.released(x, answered) // the batch has gone on without us
+			return false
+		}
+		if answered {
+			b.answers = append(b.answers, i)
+			continue
+		}
+		b.replace(i, s.newExchange())
+		x.unref()
+	}
+	s.complete(b)
+	return true
+}
+
+// released ends what a goroutine had to do with an exchange outside a batch.
+func (s *shard) released(x *exchange, answered bool) {
+	if answered {
+		s.late(x)
+	} else {
+		x.unref()
+	}
+}
+
+// away serves a request of a slow route on a goroutine of its own.
+func (s *shard) away(x *exchange) {
+	s.mu.Lock()
+	s.enter(x)
+	s.arm(time.Now()) // the Acknowledgement may become due
+	s.mu.Unlock()
+	s.goroutines.Add(1)
+	go func() {
+		defer s.goroutines.Done()
+		began := time.Now()
+		x.handle()
+		x.route.pace.took(time.Since(began))
+		answered := !x.detached
+		if answered {
+			x.finish()
+		}
+		s.released(x, answered)
+	}()
+}
+
+// enter notes an exchange among those that run beside the reader, under mu.
+func (s *shard) enter(x *exchange) {
+	if x.ended || x.counted {
+		return
+	}
+	x.counted = true
+	s.eng.running[x.inbound] = x
+	s.core.handlers.Add(1)
+}
+
+// acknowledge sends the Empty Acknowledgement of a detached exchange.
+func (s *shard) acknowledge(x *exchange) {
+	out := s.core.outboxes.get()
+	s.mu.Lock()
+	now := time.Now()
+	s.enter(x)
+	s.eng.ep.Acknowledge(now, x.inbound)
+	s.eng.drain(now, out)
+	s.arm(now)
+	s.mu.Unlock()
+	s.flush(out)
+	s.core.outboxes.put(out)
+}
+
+// complete sends the answers of a batch and frees its exchanges.
+func (s *shard) complete(b *batch) {
+	if len(b.answers) == 0 {
+		return
+	}
+	s.mu.Lock()
+	now := time.Now()
+	for _, i := range b.answers {
+		if x := b.exchanges[i]; s.eng.end(now, x) {
+			b.out.add(x.peer, x.out, 0)
+		}
+	}
+	s.eng.drain(now, &b.out)
+	s.arm(now)
+	s.mu.Unlock()
+	s.flush(&b.out)
+	for _, i := range b.answers {
+		s.traceAnswered(now, b.exchanges[i])
+		b.exchanges[i].clear()
+	}
+	b.answers = b.answers[:0]
+	s.core.signalIdle()
+}
+
+// late sends the answer of an exchange that has left its batch, and frees it.
+func (s *shard) late(x *exchange) error {
+	out := s.core.outboxes.get()
+	s.mu.Lock()
+	now := time.Now()
+	closed := s.closed
+	if s.eng.end(now, x) {
+		out.add(x.peer, x.out, 0)
+	}
+	if x.counted {
+		s.core.handlers.Add(-1)
+	}
+	s.eng.drain(now, out)
+	s.arm(now)
+	s.mu.Unlock()
+	s.flush(out)
+	s.core.outboxes.put(out)
+	s.traceAnswered(now, x)
+	s.core.signalIdle()
+	x.unref()
+	if closed {
+		return ErrClosed
+	}
+	return nil
+}
+
+// tick fires the timers of the layers.
+func (s *shard) tick() {
+	out := s.core.outboxes.get()
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return
+	}
+	now := time.Now()
+	s.armed = time.Time{}
+	s.eng.ep.Advance(now)
+	s.eng.drain(now, out)
+	s.arm(now)
+	s.mu.Unlock()
+	s.flush(out)
+	s.core.outboxes.put(out)
+	s.core.signalIdle()
+}
+
+// arm sets the timer if the layers' next deadline is before it. A deadline that has
+// moved away costs an early tick instead of a reset for every request.
+func (s *shard) arm(now time.Time) {
+	at, ok := s.eng.ep.Deadline()
+	if !ok || s.closed || !s.armed.IsZero() && !at.Before(s.armed) {
+		return
+	}
+	s.armed = at
+	s.timer.Reset(max(at.Sub(now), 0))
+}
+
+// flush sends an outbox. What the system refuses is given to the layers like a report
+// of the network.
+func (s *shard) flush(out *outbox) {
+	if len(out.packets) == 0 {
+		return
+	}
+	_, err := s.conn.WriteBatch(out.packets)
+	s.traceSent(out)
+	if err == nil {
+		s.refused(out)
+	}
+	out.reset()
+}
+
+func (s *shard) refused(out *outbox) {
+	for i := range out.packets {
+		if out.packets[i].Err != nil {
+			s.unreachable(out.packets[i:])
+			return
+		}
+	}
+}
+
+// unreachable tells the layers of packets that did not leave.
+func (s *shard) unreachable(packets []transport.Packet) {
+	out := s.core.outboxes.get()
+	s.mu.Lock()
+	now := time.Now()
+	for _, p := range packets {
+		if p.Err != nil {
+			s.eng.ep.Unreachable(now, p.Peer, p.Buf[:p.N], p.Err)
+		}
+	}
+	s.eng.drain(now, out)
+	s.arm(now)
+	s.mu.Unlock()
+	s.conn.WriteBatch(out.packets) // a second refusal is found out by a time-out
+	out.reset()
+	s.core.outboxes.put(out)
+}
+
+// close ends the shard: socket, calls, contexts. It does not wait for goroutines.
+func (s *shard) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return
+	}
+	s.closed = true
+	s.timer.Stop()
+	close(s.done)
+	for _, x := range s.eng.running {
+		if x.cancel != nil {
+			x.cancel(ErrClosed)
+		}
+	}
+	if err := s.conn.Close(); err != nil {
+		s.core.logError("coap: close", err)
+	}
+}
+
+// idle reports whether no request is in hand and no separate response unacknowledged.
+func (s *shard) idle() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	stats := s.eng.ep.Stats()
+	return s.closed || stats.PendingRequests == 0 && stats.OpenExchanges == 0
+}
+
+// exhausted reports whether no message ID is free towards a peer.
+func (s *shard) exhausted(to peer.Addr) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.eng.ep.IDsExhausted(time.Now(), to)
+}
+
+// abandon ends a call whose caller has left.
+func (s *shard) abandon(c *call) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !c.over {
+		s.eng.cancel(time.Now(), c)
+		c.over = true
+	}
+}
