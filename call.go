@@ -174,6 +174,7 @@ func (s *shard) send(c *call, options *optionList, r *Request, expect reliabilit
 func (s *shard) ping(ctx context.Context, to peer.Addr) (time.Duration, error) {
 	c := &call{shard: s, to: to, done: make(chan struct{}, 1)}
 	r := &Request{Method: message.Empty}
+	r.call.tokenSet = true // §4.1: an Empty message has no token
 	err := s.begin(c, &optionList{}, r, reliability.ExpectNothing)
 	if err == nil {
 		err = s.wait(ctx, c)

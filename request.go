@@ -3,6 +3,7 @@ package coap
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"iter"
 	"net/netip"
 	"strings"
@@ -119,6 +120,20 @@ func Token(token message.Token) RequestOption {
 	return RequestOption{token: token, set: func(c *callOptions, o RequestOption) {
 		c.token, c.tokenSet = o.token, true
 	}}
+}
+
+// ParseRequest makes a handler's Request of a datagram, which it borrows: for tests and
+// tools that call handlers themselves. Errors are *[message.FormatError], or say that the
+// message is no request.
+func ParseRequest(datagram []byte) (*Request, error) {
+	v := new(message.View)
+	if err := v.Parse(datagram); err != nil {
+		return nil, err
+	}
+	if !v.Code().IsRequest() {
+		return nil, fmt.Errorf("coap: %v is not a request", v.Code())
+	}
+	return &Request{Method: v.Code(), view: v}, nil
 }
 
 // Context returns the context of the exchange: in a handler it ends when the server

@@ -1,6 +1,7 @@
 package coap
 
 import (
+	"fmt"
 	"io"
 	"net/netip"
 	"strings"
@@ -31,6 +32,19 @@ func newResponse(v *message.View, from peerAddr) *Response {
 	_ = r.view.Parse(append([]byte(nil), v.Datagram()...)) // v was parsed from the same bytes
 	r.Body = (*payloadReader)(r)
 	return r
+}
+
+// ParseResponse makes a Response of a copy of a datagram: for tests and tools. Errors are
+// *[message.FormatError], or say that the message is no response.
+func ParseResponse(datagram []byte) (*Response, error) {
+	var v message.View
+	if err := v.Parse(datagram); err != nil {
+		return nil, err
+	}
+	if !v.Code().IsResponse() {
+		return nil, fmt.Errorf("coap: %v is not a response", v.Code())
+	}
+	return newResponse(&v, peerAddr{}), nil
 }
 
 // payloadReader is a Response as the reader of its payload.
