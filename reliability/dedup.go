@@ -148,11 +148,11 @@ func (d *dedup) inHand(now instant, ref uint32, from peer.Addr, id message.ID, c
 // is used up by messages in hand.
 func (d *dedup) insert(now instant, key uint64, r record) (uint32, bool) {
 	l := &d.logs[r.class]
-	if l.tail == 0 || d.chunks[l.tail].n == chunkRecords {
-		if len(d.spare) == 0 && !d.makeRoom(chunkBytes) {
+	if !d.fits(l) {
+		if !d.makeRoom(chunkBytes, func() bool { return len(d.spare) > 0 || d.fits(l) }) {
 			return 0, false
 		}
-		if l.tail == 0 || d.chunks[l.tail].n == chunkRecords { // makeRoom may have moved a chunk here
+		if !d.fits(l) {
 			d.extend(l)
 		}
 	}
@@ -169,6 +169,9 @@ func (d *dedup) insert(now instant, key uint64, r record) (uint32, bool) {
 	d.index.insert(key, ref)
 	return ref, true
 }
+
+// fits reports whether a log has room without a new chunk.
+func (d *dedup) fits(l *recordLog) bool { return l.tail != 0 && d.chunks[l.tail].n < chunkRecords }
 
 // settle gives a record its fate.
 func (d *dedup) settle(r *record, f fate) {
@@ -204,7 +207,7 @@ func (d *dedup) reserve(c class, n int) bool {
 	if d.replies.fits(c, n) {
 		return true
 	}
-	if len(d.replies.spare) == 0 && !d.makeRoom(blockBytes) {
+	if !d.makeRoom(blockBytes, func() bool { return len(d.replies.spare) > 0 || d.replies.fits(c, n) }) {
 		return false
 	}
 	if !d.replies.fits(c, n) {
@@ -272,20 +275,15 @@ func (d *dedup) records() (n int) {
 // maxEvictions bounds the work for one message where the budget ends.
 const maxEvictions = 32
 
-// makeRoom evicts old records until a chunk of n bytes more, records or replies, is
-// within the budget or lies ready.
-func (d *dedup) makeRoom(n int) bool {
+// makeRoom evicts old records until n bytes more are within the budget, or until ready
+// says that they are not needed: evicting has left enough for use again.
+func (d *dedup) makeRoom(n int, ready func() bool) bool {
 	for range maxEvictions {
-		switch {
-		case d.bytes()+n <= d.budget:
+		if d.bytes()+n <= d.budget || ready() {
 			return true
-		case n == chunkBytes && len(d.spare) > 0, n == blockBytes && len(d.replies.spare) > 0:
-			return true
-		case n == chunkBytes && len(d.replies.spare) > 0:
-			d.replies.spare = nil
-			continue
-		case n == blockBytes && len(d.spare) > 0:
-			d.spare = nil
+		}
+		if len(d.spare)+len(d.replies.spare) > 0 { // of the other kind
+			d.spare, d.replies.spare = nil, nil
 			continue
 		}
 		l := d.victim()
@@ -294,7 +292,7 @@ func (d *dedup) makeRoom(n int) bool {
 		}
 		d.evict(l)
 	}
-	return d.bytes()+n <= d.budget
+	return d.bytes()+n <= d.budget || ready()
 }
 
 // victim returns the log whose oldest chunk goes first, nil if every record is in hand.
