@@ -1,0 +1,358 @@
+package coap
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/motewire/coap/message"
+)
+
+// A Mux calls the handler of the pattern that fits a request best. The zero Mux is ready
+// to use. Routes may be registered while requests are served; the first request after a
+// registration then takes time in proportion to the number of routes.
+//
+// # Patterns
+//
+// They are those of net/http.ServeMux, "[METHOD ]/path", without hosts. Methods are GET,
+// POST, PUT, DELETE, FETCH, PATCH and iPATCH; a pattern without one takes all of them.
+// A segment of the path is a literal, in which %xx stands for a byte, or a wildcard:
+//
+//	/sensors/{id}      {id} is one segment that is not empty
+//	/files/{rest...}   {rest...} is all that follows, at least the slash before it
+//	/files/            the same without a name
+//	/files/{$}         the path with a trailing slash itself
+//
+// The path is "/" in a request without Uri-Path options, and "/a/" ends in an empty one
+// (RFC 7252 §6.5). Paths are compared option by option: nothing is decoded, joined or
+// cleaned. "/" as a pattern ends in a slash and takes every path; "/{$}" takes the root.
+//
+// Where two patterns match, the more specific one wins: the one whose requests the other
+// one matches as well. Two patterns of which neither is more specific conflict.
+//
+// # What the Mux answers
+//
+// 4.04 where no pattern has the path, 4.05 where one has but not with this method
+// (RFC 7252 §5.9.2.5, §5.9.2.6), and what the route's declarations decide: see
+// [RouteOption]. GET /.well-known/core lists the routes (RFC 6690) unless the program
+// registers that itself.
+type Mux struct {
+	// table is what requests are looked up in. It is immutable but for the routes'
+	// slow marks, and nil where registration has overtaken it.
+	table atomic.Pointer[table]
+
+	mu         sync.Mutex // held by registration
+	routes     []*route   // in the order of registration
+	middleware []func(Handler) Handler
+	draft      *table // what routes is in, to find conflicts; nil: to be built
+}
+
+// A table is a tree of routes over the segments of their paths.
+type table struct {
+	root      node
+	routes    []*route // in the order of registration
+	discovery catalog
+}
+
+// NewMux returns a Mux without routes.
+func NewMux() *Mux { return new(Mux) }
+
+// Handle registers a handler. It panics where the pattern is malformed, conflicts with
+// one that is there, or the options contradict each other.
+//
+// A Mux may be the handler of another one. Its patterns are then whole paths as well, and
+// it deals with preconditions itself.
+func (m *Mux) Handle(pattern string, h Handler, opts ...RouteOption) {
+	if h == nil {
+		panic(fmt.Sprintf("coap: pattern %q: nil handler", pattern))
+	}
+	p, err := parsePattern(pattern)
+	if err != nil {
+		panic(err)
+	}
+	rt := newRoute(p, h, opts)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.draft == nil {
+		m.draft = newTable(m.routes)
+	}
+	if old := m.draft.root.conflict(p, 0); old != nil {
+		panic(fmt.Sprintf("coap: pattern %q conflicts with %q: %s", p.text, old.pattern, describeConflict(p, old.parsed)))
+	}
+	rt.wrap(m.middleware)
+	m.routes = append(m.routes, rt)
+	m.draft.add(rt)
+	m.table.Store(nil)
+}
+
+// HandleFunc registers a function as Handle does.
+func (m *Mux) HandleFunc(pattern string, f func(ResponseWriter, *Request), opts ...RouteOption) {
+	if f == nil {
+		panic(fmt.Sprintf("coap: pattern %q: nil handler", pattern))
+	}
+	m.Handle(pattern, HandlerFunc(f), opts...)
+}
+
+// Use wraps the handlers of all routes, those registered before and later and discovery
+// included, in middleware; the first one given is outermost. What a route's declarations
+// answer, and 4.04 and 4.05, does not pass through it: that is what a Handler around the
+// Mux is for. Use calls each middleware once per route, and again when Use is called
+// again; it must not register routes itself.
+func (m *Mux) Use(middleware ...func(Handler) Handler) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.middleware = append(m.middleware, middleware...)
+	for i, rt := range m.routes {
+		// A new route: requests are being served by the old one.
+		m.routes[i] = &route{declaration: rt.declaration, inner: rt.inner}
+		m.routes[i].wrap(m.middleware)
+	}
+	m.draft = nil
+	m.table.Store(nil)
+}
+
+// ServeCoAP answers a request by the handler of the route that fits it best.
+func (m *Mux) ServeCoAP(w ResponseWriter, r *Request) {
+	rt, code := m.find(r.Method, r.view, &r.match)
+	if code == 0 {
+		r.pattern = rt.pattern
+		code = rt.precheck(w, r)
+	}
+	if code != 0 {
+		w.SetCode(code)
+		return
+	}
+	rt.handler.ServeCoAP(w, r)
+}
+
+// find looks up the route of a request, and in mt where its wildcards matched. The code
+// is 0 where there is one, else NotFound, or MethodNotAllowed for a method that the path
+// doesn't have. It allocates nothing, and its time does not depend on the number of
+// routes but on the path's length, times the wildcards that it has to try.
+func (m *Mux) find(method message.Code, v *message.View, mt *match) (*route, message.Code) {
+	t := m.table.Load()
+	if t == nil {
+		t = m.publish()
+	}
+	s := search{method: method}
+	s.split(v)
+	rt := s.from(&t.root, 0)
+	switch {
+	case rt != nil:
+		mt.pattern = rt.parsed
+		return rt, 0
+	case s.pathFound:
+		return nil, message.MethodNotAllowed // RFC 7252 §5.8
+	}
+	return nil, message.NotFound // RFC 7252 §5.9.2.5
+}
+
+// publish makes the registered routes a table for requests.
+func (m *Mux) publish() *table {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if t := m.table.Load(); t != nil {
+		return t
+	}
+	t := m.draft
+	if t == nil {
+		t = newTable(m.routes)
+	}
+	m.draft = nil
+	t.addDiscovery(m.middleware)
+	m.table.Store(t)
+	return t
+}
+
+func newTable(routes []*route) *table {
+	t := new(table)
+	for _, rt := range routes {
+		t.add(rt)
+	}
+	return t
+}
+
+func (t *table) add(rt *route) {
+	l := t.root.leaf(rt.parsed.segments)
+	l[rt.parsed.method] = rt
+	t.routes = append(t.routes, rt)
+}
+
+// A node stands for the segments that lead to it.
+type node struct {
+	literals map[string]*node
+	wild     *node // {name}
+	here     *leaf // patterns that end here
+	end      *leaf // patterns that go on by {$}
+	multi    *leaf // patterns that go on by {name...} or end in a slash
+}
+
+// A leaf holds the routes of one path pattern by method; the first is for all methods.
+type leaf [message.IPATCH + 1]*route
+
+// leaf returns the leaf that segments lead to, made where it isn't there.
+func (n *node) leaf(segments []segment) *leaf {
+	if len(segments) == 0 {
+		return ensure(&n.here)
+	}
+	switch s := segments[0]; s.kind {
+	case multi:
+		return ensure(&n.multi)
+	case end:
+		return ensure(&n.end)
+	case wild:
+		return ensure(&n.wild).leaf(segments[1:])
+	default:
+		next := n.literals[s.text]
+		if next == nil {
+			next = new(node)
+			if n.literals == nil {
+				n.literals = make(map[string]*node)
+			}
+			n.literals[s.text] = next
+		}
+		return next.leaf(segments[1:])
+	}
+}
+
+// ensure fills a nil pointer with a new zero value.
+func ensure[T any](p **T) *T {
+	if *p == nil {
+		*p = new(T)
+	}
+	return *p
+}
+
+// conflict returns a route below n that conflicts with p, nil where there is none. Only
+// routes that can match a path of p's from segment i on are looked at.
+func (n *node) conflict(p *pattern, i int) *route {
+	if rt := n.multi.conflict(p); rt != nil {
+		return rt
+	}
+	if i == len(p.segments) {
+		return n.here.conflict(p)
+	}
+	switch s := p.segments[i]; s.kind {
+	case multi:
+		return n.conflictBelow(p)
+	case end:
+		return n.end.conflict(p)
+	case wild:
+		for _, next := range n.literals {
+			if rt := next.conflict(p, i+1); rt != nil {
+				return rt
+			}
+		}
+	default:
+		if next := n.literals[s.text]; next != nil {
+			if rt := next.conflict(p, i+1); rt != nil {
+				return rt
+			}
+		}
+	}
+	if n.wild == nil {
+		return nil
+	}
+	return n.wild.conflict(p, i+1)
+}
+
+// conflictBelow is conflict for a p that goes on by a multi wildcard.
+func (n *node) conflictBelow(p *pattern) *route {
+	for _, l := range [...]*leaf{n.here, n.end, n.multi} {
+		if rt := l.conflict(p); rt != nil {
+			return rt
+		}
+	}
+	if n.wild != nil {
+		if rt := n.wild.conflictBelow(p); rt != nil {
+			return rt
+		}
+	}
+	for _, next := range n.literals {
+		if rt := next.conflictBelow(p); rt != nil {
+			return rt
+		}
+	}
+	return nil
+}
+
+func (l *leaf) conflict(p *pattern) *route {
+	if l == nil {
+		return nil
+	}
+	for _, rt := range l {
+		if rt != nil && rt.parsed.conflicts(p) {
+			return rt
+		}
+	}
+	return nil
+}
+
+// A search is one way through the tree. As conflicts were refused, all routes that match
+// a request are each more specific than the next, and literal before {name} before
+// {name...} at every segment meets the most specific one first.
+type search struct {
+	segments  [maxPatternSegments][]byte // of the path, as many as a pattern can have
+	n         int                        // segments of the path, at most one more than that
+	method    message.Code
+	pathFound bool // some route has the path, with whatever method
+}
+
+// split fetches the segments of the path. No segment at all is "/", which has an empty
+// one (RFC 7252 §6.5).
+func (s *search) split(v *message.View) {
+	if v != nil {
+		for segment := range v.PathSegments() {
+			if s.n == len(s.segments) {
+				s.n++ // only a multi wildcard matches what is longer
+				return
+			}
+			s.segments[s.n] = segment
+			s.n++
+		}
+	}
+	s.n = max(s.n, 1)
+}
+
+// from returns the route below n for the segments from i on.
+func (s *search) from(n *node, i int) *route {
+	if i == s.n {
+		return s.pick(n.here)
+	}
+	if i == len(s.segments) {
+		return s.pick(n.multi)
+	}
+	segment := s.segments[i]
+	if len(segment) == 0 && i == s.n-1 {
+		if rt := s.pick(n.end); rt != nil {
+			return rt
+		}
+		return s.pick(n.multi)
+	}
+	if next := n.literals[string(segment)]; next != nil {
+		if rt := s.from(next, i+1); rt != nil {
+			return rt
+		}
+	}
+	if n.wild != nil && len(segment) > 0 {
+		if rt := s.from(n.wild, i+1); rt != nil {
+			return rt
+		}
+	}
+	return s.pick(n.multi)
+}
+
+// pick returns the leaf's route for the method.
+func (s *search) pick(l *leaf) *route {
+	if l == nil {
+		return nil
+	}
+	s.pathFound = true
+	if s.method == message.Empty || int(s.method) >= len(l) {
+		return nil // an unknown method: not even "all methods" has it
+	}
+	if rt := l[s.method]; rt != nil {
+		return rt
+	}
+	return l[0]
+}

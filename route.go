@@ -1,0 +1,298 @@
+package coap
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/motewire/coap/linkformat"
+	"github.com/motewire/coap/message"
+)
+
+// A route is a handler with its pattern and what was declared about it.
+type route struct {
+	declaration
+	inner   Handler // as registered
+	handler Handler // inner in the Mux's middleware
+	pace    pace    // what the server learned about the handler
+}
+
+// A declaration is what the program says about a route. It doesn't change once requests
+// are served.
+type declaration struct {
+	pattern       string // as registered
+	parsed        *pattern
+	wildcard      bool             // the pattern matches more than one path
+	produces      []message.Format // empty: anything
+	consumes      []message.Format // empty: anything
+	requireFormat bool             // a payload must say what it is
+	validate      func(*Request) (etag []byte, exists bool)
+	preconditions bool // the handler deals with If-Match, If-None-Match and ETag
+	multicast     bool // answers requests to a group
+	bodyLimit     int  // bytes; 0: the server's limit
+	hidden        bool // not in discovery
+	attributes    []linkformat.Attribute
+	links         func() []linkformat.Link
+}
+
+// A RouteOption declares something about a route: to the server, which then answers
+// requests that don't fit before the handler runs, or to those who look for resources in
+// /.well-known/core (RFC 6690).
+//
+// What the declarations answer, in this order: 4.02, 4.12, 4.00 and 4.15, 4.06, 2.03.
+// A route that declares nothing about preconditions answers If-None-Match by 4.12 where
+// its pattern has no wildcard, as the resource exists then; any other precondition
+// is 4.02, as a handler that ignored it would break RFC 7252 §5.10.8.
+type RouteOption func(*declaration)
+
+// ResourceType adds to the rt attribute (RFC 6690 §3.1), one value per argument.
+func ResourceType(types ...string) RouteOption { return words("rt", types) }
+
+// Interface adds to the if attribute: names of interface descriptions (RFC 6690 §3.2),
+// one per argument.
+func Interface(names ...string) RouteOption { return words("if", names) }
+
+// Title sets the title attribute, a text for people (RFC 5988 §5.4).
+func Title(text string) RouteOption {
+	return attribute(linkformat.Attribute{Name: "title", Value: text})
+}
+
+// Size sets the sz attribute: about how many bytes the representation has (RFC 6690 §3.3).
+func Size(bytes int) RouteOption {
+	return attribute(linkformat.Attribute{Name: "sz", Value: strconv.Itoa(bytes)})
+}
+
+// Attribute adds any other attribute. One without a value is a name alone, such as obs
+// (RFC 7641 §6).
+func Attribute(name, value string) RouteOption {
+	return attribute(linkformat.Attribute{Name: name, Value: value, Flag: value == ""})
+}
+
+func attribute(a linkformat.Attribute) RouteOption {
+	return func(d *declaration) { d.attributes = addAttribute(d.attributes, a) }
+}
+
+// words adds to an attribute that is a list of words.
+func words(name string, values []string) RouteOption {
+	return attribute(linkformat.Attribute{Name: name, Value: strings.Join(values, " ")})
+}
+
+// Produces declares the Content-Formats of the representations that the handler may
+// return. A request that accepts another one gets 4.06 (RFC 7252 §5.10.4). They are also
+// the ct attribute (RFC 7252 §7.2.1).
+func Produces(formats ...message.Format) RouteOption {
+	return func(d *declaration) {
+		d.produces = append(d.produces, formats...)
+		for _, f := range formats {
+			words("ct", []string{strconv.Itoa(int(f))})(d)
+		}
+	}
+}
+
+// Consumes declares the Content-Formats of payloads that the handler understands. A
+// request with another one gets 4.15 (RFC 7252 §5.9.2.10). One that names none passes:
+// what its payload means has no default and is the handler's to know (RFC 7252 §5.5.1),
+// see [RequireFormat].
+func Consumes(formats ...message.Format) RouteOption {
+	return func(d *declaration) { d.consumes = append(d.consumes, formats...) }
+}
+
+// RequireFormat answers POST, PUT, FETCH, PATCH and iPATCH without a Content-Format, be
+// there a payload or not, by 4.00.
+func RequireFormat() RouteOption {
+	return func(d *declaration) { d.requireFormat = true }
+}
+
+// Validate declares what the preconditions are checked against: the ETag of the target's
+// current representation, nil where it has none, and whether the target exists. The core
+// then answers If-Match and If-None-Match by 4.12 where they aren't fulfilled
+// (RFC 7252 §5.10.8), and GET and FETCH with the current ETag by 2.03 (§5.10.6.2).
+//
+// The function is called before the handler, for requests with such options. It sees the
+// same request. Between the two another request may change the resource: a handler that
+// must exclude that declares [Preconditions].
+func Validate(f func(*Request) (etag []byte, exists bool)) RouteOption {
+	return func(d *declaration) { d.validate = f }
+}
+
+// Preconditions declares that the handler itself deals with If-Match and If-None-Match.
+func Preconditions() RouteOption {
+	return func(d *declaration) { d.preconditions = true }
+}
+
+// Multicast declares that the route answers requests to a group (RFC 7252 §8). Of the
+// others only discovery does.
+func Multicast() RouteOption {
+	return func(d *declaration) { d.multicast = true }
+}
+
+// BodyLimit sets the longest request body in bytes; a longer one gets 4.13
+// (RFC 7252 §5.9.2.9). Without it the server's limit holds.
+func BodyLimit(bytes int) RouteOption {
+	return func(d *declaration) { d.bodyLimit = bytes }
+}
+
+// Hidden leaves the route out of discovery; what [Links] adds stays.
+func Hidden() RouteOption {
+	return func(d *declaration) { d.hidden = true }
+}
+
+// Links adds links to discovery that are computed at request time: the children of a
+// collection, a resource that comes and goes, or attributes that change. A link to a path
+// that is listed already brings its attributes there, in place of declared ones of the
+// same names. The function may be called by several goroutines at once and must not
+// block. Targets are percent-encoded; an invalid link ([linkformat.Link.Validate]) makes
+// discovery panic, which answers 5.00.
+func Links(f func() []linkformat.Link) RouteOption {
+	return func(d *declaration) { d.links = f }
+}
+
+func newRoute(p *pattern, h Handler, opts []RouteOption) *route {
+	rt := &route{inner: h}
+	rt.pattern, rt.parsed, rt.wildcard = p.text, p, p.hasWildcard()
+	for _, o := range opts {
+		o(&rt.declaration)
+	}
+	if rt.preconditions && rt.validate != nil {
+		panic(fmt.Sprintf("coap: pattern %q: Validate and Preconditions exclude each other", p.text))
+	}
+	if err := (linkformat.Link{Attributes: rt.attributes}).Validate(); err != nil {
+		panic(fmt.Errorf("coap: pattern %q: %w", p.text, err))
+	}
+	if _, mounted := h.(*Mux); mounted {
+		rt.preconditions = true // its own routes know
+	}
+	return rt
+}
+
+// wrap puts the handler into middleware, the first one outermost.
+func (rt *route) wrap(middleware []func(Handler) Handler) {
+	rt.handler = rt.inner
+	for _, m := range slices.Backward(middleware) {
+		rt.handler = m(rt.handler)
+	}
+}
+
+// precheck answers what the declarations decide before the handler runs. It returns the
+// code of the response, 0 where the handler has to run, and writes what belongs to the
+// response otherwise into w. It may call the route's validator.
+func (rt *route) precheck(w ResponseWriter, r *Request) message.Code {
+	v := r.view
+	if v == nil {
+		return 0
+	}
+	var now validity
+	if !rt.preconditions {
+		now = rt.validity(r)
+		if code := rt.checkConditions(w, v, now); code != 0 {
+			return code
+		}
+	}
+	if code := rt.checkPayload(r.Method, v); code != 0 {
+		return code
+	}
+	if accept, ok := v.Accept(); ok && len(rt.produces) > 0 && !slices.Contains(rt.produces, accept) {
+		return message.NotAcceptable // RFC 7252 §5.10.4
+	}
+	if isRetrieval(r.Method) && now.tag.Len() > 0 && hasTag(v, now.tag) {
+		w.SetETag(now.etag)
+		return message.Valid // RFC 7252 §5.10.6.2
+	}
+	return 0
+}
+
+// validity is what a validator says about the target of a request.
+type validity struct {
+	known  bool        // it was asked
+	exists bool        // the target does
+	etag   []byte      // of the current representation; empty: none
+	tag    message.Tag // etag as a value
+}
+
+// validity asks the validator if the request needs it.
+func (rt *route) validity(r *Request) validity {
+	v := r.view
+	needed := v.Has(message.IfMatch) || v.Has(message.IfNoneMatch) || v.Has(message.ETag) && isRetrieval(r.Method)
+	if rt.validate == nil || !needed {
+		return validity{}
+	}
+	etag, exists := rt.validate(r)
+	tag, err := message.MakeTag(etag)
+	if err != nil {
+		panic(fmt.Sprintf("coap: pattern %q: validator returned an ETag of %d bytes", rt.pattern, len(etag)))
+	}
+	if !exists {
+		return validity{known: true}
+	}
+	return validity{known: true, exists: true, etag: etag, tag: tag}
+}
+
+// checkConditions decides about If-Match and If-None-Match (RFC 7252 §5.10.8).
+func (rt *route) checkConditions(w ResponseWriter, v *message.View, now validity) message.Code {
+	if v.Has(message.IfNoneMatch) {
+		if now.exists || !now.known && !rt.wildcard {
+			return message.PreconditionFailed // §5.10.8.2
+		}
+		if !now.known {
+			return unsupported(w, message.IfNoneMatch)
+		}
+	}
+	if v.Has(message.IfMatch) {
+		if !now.known {
+			return unsupported(w, message.IfMatch)
+		}
+		if !now.matches(v) {
+			return message.PreconditionFailed // §5.10.8.1
+		}
+	}
+	return 0
+}
+
+// unsupported refuses a critical option that nobody would heed. RFC 7252 §5.4.1: the
+// response SHOULD describe it.
+func unsupported(w ResponseWriter, n message.OptionNumber) message.Code {
+	w.WriteString(n.String() + " is not supported here")
+	return message.BadOption
+}
+
+// matches reports whether one of the request's If-Match options holds: an empty one
+// where the target exists, another one where it is the current ETag (RFC 7252 §5.10.8.1).
+func (now validity) matches(v *message.View) bool {
+	if !now.exists {
+		return false
+	}
+	for tag := range v.IfMatch() {
+		if tag.Len() == 0 || tag == now.tag {
+			return true
+		}
+	}
+	return false
+}
+
+func hasTag(v *message.View, tag message.Tag) bool {
+	for offered := range v.ETags() {
+		if offered == tag {
+			return true
+		}
+	}
+	return false
+}
+
+// checkPayload decides whether the handler understands the request's payload.
+func (rt *route) checkPayload(method message.Code, v *message.View) message.Code {
+	if method == message.GET || method == message.DELETE {
+		return 0 // no payload has a meaning there
+	}
+	format, ok := v.ContentFormat()
+	switch {
+	case !ok && rt.requireFormat:
+		return message.BadRequest
+	case ok && len(rt.consumes) > 0 && !slices.Contains(rt.consumes, format):
+		return message.UnsupportedContentFormat // RFC 7252 §5.9.2.10
+	}
+	return 0
+}
+
+// isRetrieval reports whether the method asks for a representation.
+func isRetrieval(method message.Code) bool { return method == message.GET || method == message.FETCH }
