@@ -201,7 +201,7 @@ func TestAccessorsFirstOccurrence(t *testing.T) {
 	}
 }
 
-// RFC 7252 §3.2: "A recipient MUST be prepared to process values with leading zeros."
+// RFC 7252 §3.2: "A recipient MUST be prepared to process values with leading zero bytes."
 func TestUintLeadingZeros(t *testing.T) {
 	v := parsed(t, "40 01 0001 d2 04 00 28") // Accept 40
 	if f, ok := v.Accept(); !ok || f != AppLinkFormat {

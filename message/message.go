@@ -6,6 +6,14 @@
 // options and Content-Formats (§12), and coap and coaps URIs (§6).
 //
 // It imports the standard library alone and knows no socket, clock or goroutine.
+//
+// # Long tokens
+//
+// A token has 0 to 8 bytes; a greater token length is [ErrTokenLength]. Extended tokens
+// (RFC 8974 §2.1) are not built. They would come in at two places: [View.Parse], which
+// alone turns the TKL field into the offset of the first option, and [AppendHeader],
+// which alone writes the field. [Token] stays the value that tables are keyed by; its
+// array would grow to the longest token that an endpoint admits.
 package message
 
 import (

@@ -62,6 +62,7 @@ func TestDecomposeURI(t *testing.T) {
 		{"appendix B: punycode and UTF-8", "coap://xn--18j4d.example/%E3%81%93%E3%82%93%E3%81%AB%E3%81%A1%E3%81%AF",
 			"Uri-Host=xn--18j4d.example Uri-Path=こんにちは",
 			"coap://xn--18j4d.example/%E3%81%93%E3%82%93%E3%81%AB%E3%81%A1%E3%81%AF", dest6},
+		// The appendix escapes the slashes of the query, §6.5 step 8 does not.
 		{"appendix B: slashes", "coap://198.51.100.1:61616//%2F//?%2F%2F&?%26",
 			"Uri-Path= Uri-Path=/ Uri-Path= Uri-Path= Uri-Query=// Uri-Query=?&",
 			"coap://198.51.100.1:61616//%2F//?//&?%26", netip.MustParseAddrPort("198.51.100.1:61616")},
