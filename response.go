@@ -14,7 +14,7 @@ import (
 type Response struct {
 	// Code is the response code. 4.xx and 5.xx are responses too, not errors: see Err.
 	Code message.Code
-	// Body reads the payload.
+	// Body reads the whole body.
 	Body io.Reader
 	// RTT is the time from the first transmission of the request to the response.
 	RTT time.Duration
@@ -60,11 +60,11 @@ func (p *payloadReader) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// Bytes returns the payload, nil where there is none.
-func (r *Response) Bytes() []byte { return r.view.Payload() }
+// Payload returns the payload of this one message, nil where there is none.
+func (r *Response) Payload() []byte { return r.view.Payload() }
 
-// Text returns the payload as a string.
-func (r *Response) Text() string { return string(r.view.Payload()) }
+// Bytes returns the whole body. Where Body was read before, it is what is left.
+func (r *Response) Bytes() ([]byte, error) { return io.ReadAll(r.Body) }
 
 // Err returns nil for a 2.xx and a [*ResponseError] for anything else.
 func (r *Response) Err() error {
@@ -73,7 +73,7 @@ func (r *Response) Err() error {
 	}
 	e := &ResponseError{Code: r.Code}
 	if _, described := r.view.ContentFormat(); !described {
-		e.Diagnostic = strings.ToValidUTF8(r.Text(), "\uFFFD") // §5.5.2
+		e.Diagnostic = strings.ToValidUTF8(string(r.Payload()), "\uFFFD") // §5.5.2
 	}
 	return e
 }
