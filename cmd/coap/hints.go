@@ -104,9 +104,6 @@ func flagError(cmd *cobra.Command, err error) error {
 
 func unknownFlag(cmd *cobra.Command, unknown *pflag.NotExistError) error {
 	name := unknown.GetSpecifiedName()
-	if short := unknown.GetSpecifiedShortnames(); short != "" {
-		name = name[:1]
-	}
 	if hint, ok := requestHints[name]; ok && cmd.Annotations[isRequest] != "" {
 		return usageErrorf("unknown flag %s: %s", dashed(name), hint)
 	}

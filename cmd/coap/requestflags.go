@@ -149,10 +149,16 @@ func uriArgument(command string, args []string) (string, error) {
 		return "", usageErrorf("%s takes one URI, got %q before it; -v takes no number, it is repeated: -v -v", command, args[0])
 	case len(args) > 1:
 		return "", usageErrorf("%s takes one URI, got %q too; quote what belongs together", command, args[1])
-	case strings.Contains(args[0], "://"):
+	case hasScheme(args[0]):
 		return args[0], nil
 	}
 	return "coap://" + args[0], nil
+}
+
+// hasScheme tells whether an argument begins with a scheme and two slashes.
+func hasScheme(uri string) bool {
+	scheme, _, ok := strings.Cut(uri, "://")
+	return ok && scheme != "" && !strings.ContainsAny(scheme, "/?#[]:%")
 }
 
 func isNumber(s string) bool {
