@@ -4,6 +4,7 @@ const (
 	indexSegments   = 256
 	minSegmentSlots = 8
 	slotBytes       = 8
+	spareSegments   = 16
 )
 
 // A slot of an index: ref is what was put in, 0 where the slot is free.
@@ -15,10 +16,12 @@ type slot struct {
 // An index finds references by hash. It is an open-addressing table with linear probing
 // in segments that grow and shrink one by one, so that no operation ever walks the whole
 // table; it holds no pointer per entry and no keys: who asks compares the key behind a
-// reference. The zero index is empty and holds no memory.
+// reference. The zero index is empty. An index that has become empty holds no memory but
+// a few of the smallest segments, kept for use.
 type index struct {
 	segments [indexSegments]segment
-	bytes    int // memory of all slots
+	spare    [][]slot // of minSegmentSlots free slots each
+	bytes    int      // memory of all slots but the spare ones
 }
 
 type segment struct {
@@ -124,16 +127,32 @@ func (x *index) replace(hash uint64, old, ref uint32) {
 	p.slots[p.pos&uint32(len(p.slots)-1)].ref = ref
 }
 
+// resize gives a segment n slots.
 func (x *index) resize(s *segment, n int) {
 	old := s.slots
 	x.bytes += (n - len(old)) * slotBytes
-	s.slots = nil
-	if n > 0 {
-		s.slots = make([]slot, n)
-	}
+	s.slots = x.slots(n)
 	for _, o := range old {
 		if o.ref != 0 {
 			s.put(o)
 		}
 	}
+	if len(old) == minSegmentSlots && len(x.spare) < spareSegments {
+		clear(old)
+		x.spare = append(x.spare, old)
+	}
+}
+
+// slots returns n free slots.
+func (x *index) slots(n int) []slot {
+	k := len(x.spare)
+	switch {
+	case n == 0:
+		return nil
+	case n == minSegmentSlots && k > 0:
+		s := x.spare[k-1]
+		x.spare = x.spare[:k-1]
+		return s
+	}
+	return make([]slot, n)
 }
