@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -15,12 +16,13 @@ type decoder struct {
 	json  bool     // --json
 	ports []uint16 // --port
 	out   *bufio.Writer
+	live  bool // the input may still grow: print each message at once
 	count tally
 }
 
 func (c *cli) decodeCommand() *cobra.Command {
 	var d decoder
-	var ports []uint
+	var ports []int
 	cmd := &cobra.Command{
 		Use:   "decode [HEX…]",
 		Short: "Dissect messages from hex or a capture file",
@@ -35,33 +37,44 @@ was passed over (TCP, DTLS, fragments, …) is counted on standard error.
 Exit status: 0 all messages are well-formed, 6 some are not.`,
 		Example: `  coap decode 40017d34b474656d70
   coap decode --json -f trace.pcap`,
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			for _, port := range ports {
-				if port == 0 || port > 65535 {
+				if port < 1 || port > 65535 {
 					return usageErrorf("--port %d: say 1 to 65535", port)
 				}
 				d.ports = append(d.ports, uint16(port))
 			}
-			return c.decode(&d, args)
+			return c.decode(cmd.Context(), &d, args)
 		},
 	}
 	flags := cmd.Flags()
 	flags.StringVarP(&d.file, "file", "f", "", "read `FILE`, - is standard input")
 	flags.BoolVar(&d.json, "json", false, "print one JSON object per line")
-	flags.UintSliceVar(&ports, "port", nil, "decode what goes from or to `PORT`, may be repeated")
+	flags.IntSliceVar(&ports, "port", nil, "decode what goes from or to `PORT`, may be repeated")
 	return cmd
 }
 
-func (c *cli) decode(d *decoder, args []string) error {
+// decode ends with the input or with ctx, as standard input may be a pipe that nobody
+// writes to.
+func (c *cli) decode(ctx context.Context, d *decoder, args []string) error {
 	d.out = bufio.NewWriter(c.stdout)
-	err := c.decodeInput(d, args)
-	if flushErr := d.out.Flush(); err == nil {
-		err = ioError(flushErr)
+	done := make(chan error, 1)
+	go func() {
+		err := c.decodeInput(d, args)
+		if flushErr := d.out.Flush(); err == nil {
+			err = ioError(flushErr)
+		}
+		if err == nil && d.count.malformed > 0 {
+			err = &statusError{status: exitProtocol}
+		}
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return &statusError{status: exitInterrupted}
 	}
-	if err == nil && d.count.malformed > 0 {
-		return &statusError{status: exitProtocol}
-	}
-	return err
 }
 
 // decodeInput finds the input and runs the decoder over it.
@@ -90,6 +103,7 @@ func (c *cli) decodeInput(d *decoder, args []string) error {
 	case d.file == "" && c.stdinTerminal:
 		return usageErrorf("decode: give a message in hex, or a file with -f FILE")
 	}
+	d.live = true
 	return c.decodeFile(d, c.stdin)
 }
 
@@ -111,8 +125,12 @@ func (d *decoder) datagram(in datagram) error {
 	if m.malformed != nil {
 		d.count.malformed++
 	}
+	write := writeDissection
 	if d.json {
-		return ioError(writeJSON(d.out, in, &m))
+		write = writeJSON
 	}
-	return ioError(writeDissection(d.out, in, &m))
+	if err := write(d.out, in, &m); err != nil || !d.live {
+		return ioError(err)
+	}
+	return ioError(d.out.Flush())
 }

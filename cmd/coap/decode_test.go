@@ -1,6 +1,9 @@
 package main
 
 import (
+	"bufio"
+	"context"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -88,7 +91,7 @@ func TestDecodeInputErrors(t *testing.T) {
 		t.Errorf("endless line: %+v", got)
 	}
 	c := &cli{stdinTerminal: true, stdin: strings.NewReader(""), getenv: os.Getenv}
-	if err := c.decode(&decoder{}, nil); exitStatus(err) != exitUsage {
+	if err := c.decode(t.Context(), &decoder{}, nil); exitStatus(err) != exitUsage {
 		t.Errorf("at a terminal: %v", err)
 	}
 }
@@ -118,4 +121,23 @@ func TestDecodeEmptyDatagram(t *testing.T) {
 	if got.status != exitProtocol || got.stdout != want {
 		t.Errorf("%+v", got)
 	}
+}
+
+// Messages are printed as they come, and an interrupt ends the wait for more.
+func TestDecodeInterrupted(t *testing.T) {
+	in, feed := io.Pipe()
+	out, stdout := io.Pipe()
+	ctx, interrupt := context.WithCancel(t.Context())
+	status := make(chan int)
+	go func() { status <- run(ctx, []string{"decode"}, in, stdout, io.Discard) }()
+	go io.WriteString(feed, "70001234\n")
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil || line != "1  RST Empty id=0x1234\n" {
+		t.Errorf("%q, %v", line, err)
+	}
+	interrupt()
+	if got := <-status; got != exitInterrupted {
+		t.Errorf("status %d, want %d", got, exitInterrupted)
+	}
+	feed.Close()
 }

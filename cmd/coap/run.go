@@ -56,7 +56,7 @@ func isTerminal(stream any) bool {
 
 func (c *cli) rootCommand() *cobra.Command {
 	root := &cobra.Command{
-		Use:   "coap",
+		Use:   "coap [-m METHOD] URI",
 		Short: "CoAP client, server and dissector",
 		Long: `coap talks CoAP (RFC 7252).
 
@@ -66,13 +66,15 @@ func (c *cli) rootCommand() *cobra.Command {
 Exit status: 0 a 2.xx, 1 usage, 2 local I/O, 3 time-out or unreachable, 4 a 4.xx,
 5 a 5.xx, 6 Reset or protocol violation, 7 security, 8 observation refused or ended
 early, 130 interrupted.`,
-		SilenceErrors: true,
-		SilenceUsage:  true,
-		Args:          cobra.ArbitraryArgs,
-		RunE:          unknownCommand,
+		DisableFlagsInUseLine: true,
+		SilenceErrors:         true,
+		SilenceUsage:          true,
+		Args:                  cobra.ArbitraryArgs,
+		RunE:                  unknownCommand,
 	}
 	root.Version = moduleVersion(buildInfo())
 	root.SetVersionTemplate("coap {{.Version}}\n")
+	root.Flags().Bool("version", false, "print the version") // without -v, which is --verbose
 	root.SetIn(c.stdin)
 	root.SetOut(c.stdout)
 	root.SetErr(c.stderr)

@@ -86,6 +86,14 @@ func TestUsageErrorsAreOneLine(t *testing.T) {
 	}
 }
 
+// The help names every command and flag.
+func TestHelp(t *testing.T) {
+	for _, args := range []string{"", "decode", "version"} {
+		got := command(t, "", append(strings.Fields(args), "--help")...)
+		golden(t, strings.TrimSuffix("help/coap-"+args, "-"), got.stdout)
+	}
+}
+
 func TestHelpIsNoError(t *testing.T) {
 	for _, args := range [][]string{{"--help"}, {"help"}, {"decode", "-h"}, {"help", "decode"}, {"--version"}} {
 		got := command(t, "", args...)
