@@ -16,11 +16,12 @@ func TestFilter(t *testing.T) {
 		`</multi>;ct="0 41 50 60";hreflang=en;hreflang=de,` +
 		`</a*>;title*=utf-8''x;title="a*",` +
 		`</empty>;rt="";title="",` +
-		`</obs>;obs;type="text/plain"`))
+		`</spaces>;rev="  a  b  ",` +
+		`</obs>;obs;type="text/plain";sz=7`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := "/sensors /sensors/temp /sensors/light http://www.example.com/sensors/t123 /t /link1 /link2 /link3 /multi /a* /empty /obs"
+	all := "/sensors /sensors/temp /sensors/light http://www.example.com/sensors/t123 /t /link1 /link2 /link3 /multi /a* /empty /spaces /obs"
 	for query, want := range map[string]string{
 		"rt=light-lux":   "/sensors/light",
 		"rt=light":       "",
@@ -45,6 +46,9 @@ func TestFilter(t *testing.T) {
 		"rt=Type1 *":     "",
 		"rt=ype2":        "",
 		"rev=Type3":      "/link3",
+		"rev=a":          "/spaces",
+		"rev=b":          "/spaces",
+		"rev=":           "",
 		"rel=alternate":  "/t",
 		"ct=0":           "/multi",
 		"ct=41":          "/multi",
@@ -85,8 +89,8 @@ func TestFilter(t *testing.T) {
 		"anchor=/sensors/temp":         "http://www.example.com/sensors/t123 /t",
 		"anchor=/sensors/temp=x&rt=*":  "",
 		"title=a*":                     "/a*",
-		"\u212afoo=bar2":               "",
-		"hre\u017f=x":                  "",
+		"sz=7":                         "/obs",
+		"\u017fz=7":                    "", // a long s folds to s
 		"":                             all,
 		"=x":                           all,
 		"rel=describedby":              "http://www.example.com/sensors/t123",

@@ -147,6 +147,7 @@ func TestParseErrors(t *testing.T) {
 		{"escape at the end", `</a>;rt="a\`, linkformat.ErrString, 11},
 		{"escaped UTF-8", `</a>;rt="\ö"`, linkformat.ErrString, 10},
 		{"line break in a string", "</a>;rt=\"a\r\n b\"", linkformat.ErrString, 10},
+		{"delete in a string", "</a>;rt=\"a\x7f\"", linkformat.ErrString, 10},
 		{"not UTF-8", "</a>;rt=\"a\xff\"", linkformat.ErrUTF8, 10},
 		{"not UTF-8 in the target", "</\xc3>", linkformat.ErrUTF8, 2},
 		{"not UTF-8 before another error", "</a\n\xff", linkformat.ErrUTF8, 4},
