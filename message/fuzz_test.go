@@ -3,25 +3,42 @@ package message
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
 	"testing"
 )
 
-// seedDatagrams gives a fuzzer the bad inputs and every captured message that is short.
+// seedDatagrams gives a fuzzer the bad inputs, and of the captured messages that are
+// short one of each kind: the same code, options and lengths.
 func seedDatagrams(f *testing.F) {
 	f.Helper()
 	for _, in := range badInputs(f) {
 		f.Add(in.datagram)
 	}
+	seen := make(map[string]bool)
 	for _, rows := range capturedRows(f) {
 		for _, row := range rows {
-			if len(row.Raw) <= 2*200 {
-				f.Add(unhexed(f, row.Raw))
+			datagram := unhexed(f, row.Raw)
+			if kind := kindOf(datagram); !seen[kind] && len(datagram) <= 200 {
+				seen[kind] = true
+				f.Add(datagram)
 			}
 		}
 	}
+}
+
+func kindOf(datagram []byte) string {
+	var v View
+	if err := v.Parse(datagram); err != nil {
+		return err.Error()
+	}
+	kind := fmt.Sprint(v.Type(), v.Code(), v.Payload() != nil)
+	for n, value := range v.Options() {
+		kind += fmt.Sprint(" ", n, len(value))
+	}
+	return kind
 }
 
 func FuzzParse(f *testing.F) {

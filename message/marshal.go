@@ -65,7 +65,8 @@ func (m *Message) Clone() *Message {
 	return &c
 }
 
-// Message returns a copy of v that shares no memory with the datagram.
+// Message returns a copy of v, which Parse has accepted, that shares no memory with the
+// datagram.
 func (v *View) Message() Message {
 	m := Message{Type: v.Type(), Code: v.Code(), ID: v.ID(), Token: v.Token(), Payload: bytes.Clone(v.Payload())}
 	for n, value := range v.Options() {

@@ -65,6 +65,8 @@ var optionRegistry = []OptionInfo{
 	{ProxyURI, "Proxy-Uri", StringValue, 1, 1034, false},
 	{ProxyScheme, "Proxy-Scheme", StringValue, 1, 255, false},
 	{Size1, "Size1", UintValue, 0, 4, false},
+	{ProxyCRI, "Proxy-Cri", OpaqueValue, 1, 1023, false},
+	{ProxySchemeNumber, "Proxy-Scheme-Number", UintValue, 0, 3, false},
 	{Echo, "Echo", OpaqueValue, 1, 40, false},
 	{NoResponse, "No-Response", UintValue, 0, 1, false},
 	{RequestTag, "Request-Tag", OpaqueValue, 0, 8, true},

@@ -39,6 +39,8 @@ func TestOptionRegistry(t *testing.T) {
 		{35, "CU--", "Proxy-Uri", StringValue, 1, 1034},
 		{39, "CU--", "Proxy-Scheme", StringValue, 1, 255},
 		{60, "--N-", "Size1", UintValue, 0, 4},
+		{235, "CU--", "Proxy-Cri", OpaqueValue, 1, 1023},
+		{239, "CU--", "Proxy-Scheme-Number", UintValue, 0, 3},
 		{252, "--N-", "Echo", OpaqueValue, 1, 40},       // RFC 9175 §2.2.1
 		{258, "-U--", "No-Response", UintValue, 0, 1},   // RFC 7967 §2
 		{292, "---R", "Request-Tag", OpaqueValue, 0, 8}, // RFC 9175 §3.2.1

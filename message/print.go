@@ -68,16 +68,16 @@ func (v *View) Dump() string {
 
 // Format makes %v and %s print [View.String], %q the same quoted, and %+v [View.Dump].
 func (v *View) Format(f fmt.State, verb rune) {
+	text := "%!" + string(verb) + "(message.View)"
 	switch {
 	case verb == 'v' && f.Flag('+'):
-		io.WriteString(f, v.Dump()) //nolint:errcheck // the caller of fmt gets the error
+		text = v.Dump()
 	case verb == 'v', verb == 's':
-		io.WriteString(f, v.String()) //nolint:errcheck // as above
+		text = v.String()
 	case verb == 'q':
-		fmt.Fprintf(f, "%q", v.String())
-	default:
-		fmt.Fprintf(f, "%%!%c(message.View)", verb)
+		text = strconv.Quote(v.String())
 	}
+	_, _ = io.WriteString(f, text) // a Formatter has nowhere to report to
 }
 
 // String returns m as [View.String] would print it.
@@ -175,10 +175,10 @@ func appendValue(b []byte, n OptionNumber, value []byte, limit int) []byte {
 }
 
 func appendUintValue(b []byte, n OptionNumber, value uint32) []byte {
-	switch n {
-	case ContentFormat, Accept:
+	switch {
+	case n == ContentFormat || n == Accept:
 		return append(b, Format(value).String()...)
-	case Block1, Block2, QBlock1, QBlock2:
+	case n == Block1 || n == Block2 || n == QBlock1 || n == QBlock2:
 		return append(b, DecodeBlock(value).String()...)
 	}
 	return strconv.AppendUint(b, uint64(value), 10)

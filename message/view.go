@@ -47,7 +47,8 @@ func (e *FormatError) Unwrap() error { return e.Err }
 
 // A View is a parsed message. It borrows the datagram: token, option values and
 // payload alias it and are valid as long as it is unchanged. The zero View is ready
-// for [View.Parse]; a View may be parsed again and again.
+// for [View.Parse]; a View may be parsed again and again, and should be: as its error
+// points into it, it lives on the heap.
 type View struct {
 	datagram []byte
 	options  int          // offset of the first option
