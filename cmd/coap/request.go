@@ -25,7 +25,11 @@ func (c *cli) requestCommand(method string, code message.Code, do func(context.C
 	r := &request{code: code}
 	cmd := &cobra.Command{
 		Use:         method + " URI",
-		Short:       fmt.Sprintf("Send a %v request", code),
+		Short:       fmt.Sprintf("Send a %v request", code.Name()),
+		Long: fmt.Sprintf(`%s sends a %v request. A URI without scheme means coap://.
+
+Flags are those of coap-client, with two exceptions: -e takes the text as it stands,
+without percent-decoding, and -v is repeated instead of taking a number.`, method, code.Name()),
 		Annotations: map[string]string{isRequest: method},
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if err := r.check(method); err != nil {

@@ -192,6 +192,18 @@ func TestUintOption(t *testing.T) {
 	}
 }
 
+// The help says where a flag of coap-client means something else here.
+func TestRequestHelp(t *testing.T) {
+	var out strings.Builder
+	c := &cli{stdout: &out}
+	cmd := c.requestCommand("put", message.PUT, nil)
+	cmd.SetOut(&out)
+	if err := cmd.Help(); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "help/coap-put", out.String())
+}
+
 func TestRequestPayloadFiles(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "body")
 	if err := os.WriteFile(file, []byte{0, 255}, 0o666); err != nil {
