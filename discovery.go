@@ -98,6 +98,10 @@ func (c *catalog) current() []linkformat.Link {
 				panic(fmt.Errorf("coap: Links: %w", err))
 			}
 			i, listed := at[l.Target]
+			if _, elsewhere := l.Attribute("anchor"); elsewhere {
+				links = append(links, l) // tells of another resource than its target
+				continue
+			}
 			if !listed {
 				at[l.Target] = len(links)
 				links = append(links, l)

@@ -147,10 +147,13 @@ func TestDiscoverySeesLaterRoutes(t *testing.T) {
 
 func TestDiscoveryComputesLinks(t *testing.T) {
 	var children []linkformat.Link
-	size := "10"
+	sizes := []string{"10"}
 	m := NewMux()
-	m.Handle("/update", say(""), ResourceType("block"), Size(1), Links(func() []linkformat.Link {
-		return []linkformat.Link{{Target: "/update", Attributes: []linkformat.Attribute{{Name: "sz", Value: size}}}}
+	m.Handle("/update", say(""), ResourceType("block"), Size(1), Links(func() (links []linkformat.Link) {
+		for _, size := range sizes {
+			links = append(links, linkformat.Link{Target: "/update", Attributes: []linkformat.Attribute{{Name: "sz", Value: size}}})
+		}
+		return links
 	}))
 	m.Handle("/c/{id}", say(""), Links(func() []linkformat.Link { return children }))
 	m.Handle("/z", say(""))
@@ -161,11 +164,14 @@ func TestDiscoveryComputesLinks(t *testing.T) {
 		}
 	}
 	expect(`</.well-known/core>;ct=40,</update>;rt="block";sz=10,</z>`)
-	children, size = []linkformat.Link{{Target: "/c/1"}, {Target: "/c/2"}}, "20"
+	children, sizes = []linkformat.Link{{Target: "/c/1"}, {Target: "/c/2"}}, []string{"20"}
 	expect(`</.well-known/core>;ct=40,</update>;rt="block";sz=20,</z>,</c/1>,</c/2>`)
 	expect(`</update>;rt="block";sz=20`, testOption{message.URIQuery, "sz=20"})
 	expect(`</c/1>,</c/2>`, testOption{message.URIQuery, "href=/c/*"})
-	children = nil
+	children = []linkformat.Link{{Target: "/z", Attributes: []linkformat.Attribute{{Name: "anchor", Value: "/c"}}}}
+	expect(`</z>,</z>;anchor="/c"`, testOption{message.URIQuery, "href=/z"})
+	children, sizes = nil, nil
+	expect(`</.well-known/core>;ct=40,</update>;rt="block";sz=1,</z>`)
 	expect(``, testOption{message.URIQuery, "href=/c/*"})
 
 	children = []linkformat.Link{{Target: "/a>"}}

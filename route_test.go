@@ -73,6 +73,7 @@ func TestPrecheck(t *testing.T) {
 		{"ETag current", "/a", []RouteOption{Validate(tagged("1"))}, message.GET, []testOption{etag2, etag1}, message.Valid},
 		{"ETag current at FETCH", "/a", []RouteOption{Validate(tagged("1"))}, message.FETCH, []testOption{etag1}, message.Valid},
 		{"ETag current at PUT", "/a", []RouteOption{Validate(tagged("1"))}, message.PUT, []testOption{etag1}, run},
+		{"ETag current at PUT, validator asked", "/a", []RouteOption{Validate(tagged("1"))}, message.PUT, []testOption{ifMatch1, etag1}, run},
 		{"ETag other", "/a", []RouteOption{Validate(tagged("1"))}, message.GET, []testOption{etag2}, run},
 		{"ETag, none current", "/a", []RouteOption{Validate(tagged(""))}, message.GET, []testOption{etag1}, run},
 		{"ETag of what was, absent", "/a", []RouteOption{Validate(absent)}, message.GET, []testOption{etagOld}, run},
