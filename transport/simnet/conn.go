@@ -14,7 +14,10 @@ import (
 	"github.com/motewire/coap/transport"
 )
 
-var _ transport.Conn = (*Conn)(nil)
+var (
+	_ transport.Conn   = (*Conn)(nil)
+	_ transport.Joiner = (*Conn)(nil)
+)
 
 // A Conn is one address on a [Network], opened by [Network.Listen].
 type Conn struct {
@@ -75,13 +78,24 @@ func (c *Conn) fill(p *transport.Packet, f *flight) {
 	p.Truncated = p.N < len(f.data)
 	p.Err = nil
 	if f.report {
-		p.Err = fmt.Errorf("simnet: datagram to %v: %w", f.from, syscall.ECONNREFUSED)
+		p.Err = refusal(f.from)
 	}
 }
 
+// refusal returns what the ICMP message of a host tells on which nobody listens.
+func refusal(to peer.Addr) error {
+	e := &transport.DeliveryError{Err: syscall.ECONNREFUSED, Reporter: to.AddrPort().Addr()}
+	if to.Is4() {
+		e.Type, e.Code = 3, 3 // RFC 792: destination unreachable, port unreachable
+	} else {
+		e.Type, e.Code = 1, 4 // RFC 4443 §3.1: likewise
+	}
+	return e
+}
+
 // WriteBatch sends the packets in order, as [transport.Conn] says, and returns how many
-// the network took. It sets the Err of each: nil, or an error that wraps syscall.EMSGSIZE
-// (beyond the link's MTU), syscall.EADDRNOTAVAIL (the Peer's local address is not the
+// the network took. It sets the Err of each: nil, or a *transport.DeliveryError for
+// syscall.EMSGSIZE (beyond the link's MTU), syscall.EADDRNOTAVAIL (the Peer's local address is not the
 // Conn's), syscall.EAFNOSUPPORT (IPv4 to IPv6 or the other way round) or syscall.EINVAL
 // (no address, or port 0). It never blocks.
 func (c *Conn) WriteBatch(p []transport.Packet) (int, error) {
@@ -106,17 +120,13 @@ func (c *Conn) WriteBatch(p []transport.Packet) (int, error) {
 // send hands one packet to the network.
 func (c *Conn) send(now time.Time, p *transport.Packet) error {
 	to := p.Peer.Remote()
-	var cause error
 	switch {
 	case to.Port() == 0:
-		cause = syscall.EINVAL
+		return &transport.DeliveryError{Err: syscall.EINVAL}
 	case to.Is4() != c.addr.Is4():
-		cause = syscall.EAFNOSUPPORT
+		return &transport.DeliveryError{Err: syscall.EAFNOSUPPORT}
 	case p.Peer.Local().IsValid() && p.Peer.LocalBytes() != c.addr.Bytes():
-		cause = syscall.EADDRNOTAVAIL
-	}
-	if cause != nil {
-		return fmt.Errorf("simnet: send to %v: %w", p.Peer, cause)
+		return &transport.DeliveryError{Err: syscall.EADDRNOTAVAIL}
 	}
 	data := bytes.Clone(p.Buf[:p.N])
 	if to.IsMulticast() {
@@ -147,9 +157,9 @@ func (c *Conn) sendGroup(now time.Time, group peer.Addr, data []byte) error {
 }
 
 // JoinGroup makes the Conn receive what is sent to a multicast group on its own port.
-// There is one interface only: ifi is not looked at. Joining twice is joining once. The
-// error is net.ErrClosed, or wraps syscall.EINVAL for an address that is no group of the
-// Conn's address family.
+// There is one interface only: ifi is not looked at, nor a zone in group. Joining twice is
+// joining once. The error is net.ErrClosed, or wraps syscall.EINVAL for an address that is
+// no group of the Conn's address family.
 func (c *Conn) JoinGroup(group netip.Addr, ifi *net.Interface) error {
 	c.net.mu.Lock()
 	defer c.net.mu.Unlock()
@@ -165,6 +175,31 @@ func (c *Conn) JoinGroup(group netip.Addr, ifi *net.Interface) error {
 		c.net.groups[key] = append(c.net.groups[key], c)
 	}
 	return nil
+}
+
+// LeaveGroup ends what JoinGroup began. The error is net.ErrClosed, or wraps
+// syscall.EADDRNOTAVAIL where the Conn is no member.
+func (c *Conn) LeaveGroup(group netip.Addr, ifi *net.Interface) error {
+	c.net.mu.Lock()
+	defer c.net.mu.Unlock()
+	if c.closed {
+		return net.ErrClosed
+	}
+	if !group.IsValid() || !c.leave(group.As16()) {
+		return fmt.Errorf("simnet: leave %v: %w", group, syscall.EADDRNOTAVAIL)
+	}
+	return nil
+}
+
+// leave takes c out of a group and reports whether it was in.
+func (c *Conn) leave(group [16]byte) bool {
+	members := c.net.groups[group]
+	i := slices.Index(members, c)
+	if i < 0 {
+		return false
+	}
+	c.net.groups[group] = slices.Delete(members, i, i+1)
+	return true
 }
 
 // Close ends pending and future calls with net.ErrClosed, as a second Close is; what was
@@ -184,8 +219,8 @@ func (c *Conn) shut() {
 	c.closed = true
 	c.queue = nil
 	delete(c.net.conns, c.addr)
-	for key, members := range c.net.groups {
-		c.net.groups[key] = slices.DeleteFunc(members, func(m *Conn) bool { return m == c })
+	for group := range c.net.groups {
+		c.leave(group)
 	}
 	c.ready.Broadcast()
 }

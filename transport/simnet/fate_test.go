@@ -79,6 +79,10 @@ func TestSendErrors(t *testing.T) {
 			if got := p[i].Err; !errors.Is(got, q.want) {
 				t.Errorf("packet %d of %d bytes to %v: %v, want %v", i, q.size, q.peer, got, q.want)
 			}
+			var delivery *transport.DeliveryError
+			if errors.As(p[i].Err, &delivery) != (q.want != nil) {
+				t.Errorf("packet %d: Err is a %T", i, p[i].Err)
+			}
 		}
 		in := collect(b)
 		if got := len(in.settle(t, b).data); got != 2 {
@@ -277,6 +281,29 @@ func TestRefusal(t *testing.T) {
 		mustSend(t, a, nobody, "anyone?")
 		if got := in.settle(t, a).data; len(got) != 0 {
 			t.Errorf("received %q with refusals off", got)
+		}
+	})
+}
+
+// The report says who refused, and by which ICMP message.
+func TestRefusalReporter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := simnet.New(1)
+		for _, test := range []struct {
+			from, to string
+			want     transport.DeliveryError
+		}{
+			{"192.0.2.1:1", "192.0.2.2:9", transport.DeliveryError{
+				Err: syscall.ECONNREFUSED, Reporter: netip.MustParseAddr("192.0.2.2"), Type: 3, Code: 3}},
+			{"[2001:db8::1]:1", "[2001:db8::2]:9", transport.DeliveryError{
+				Err: syscall.ECONNREFUSED, Reporter: netip.MustParseAddr("2001:db8::2"), Type: 1, Code: 4}},
+		} {
+			c := listen(t, n, test.from)
+			mustSend(t, c, netip.MustParseAddrPort(test.to), "x")
+			var got *transport.DeliveryError
+			if err := receive(t, c).Err; !errors.As(err, &got) || *got != test.want {
+				t.Errorf("%s: Err = %#v, want %#v", test.to, err, test.want)
+			}
 		}
 	})
 }

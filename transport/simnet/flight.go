@@ -3,11 +3,11 @@ package simnet
 import (
 	"cmp"
 	"container/heap"
-	"fmt"
 	"syscall"
 	"time"
 
 	"github.com/motewire/coap/peer"
+	"github.com/motewire/coap/transport"
 )
 
 // A flight is a datagram under way, or an error report on its way back. The fields from
@@ -38,7 +38,7 @@ func (n *Network) transmit(now time.Time, from, to, group peer.Addr, data []byte
 	switch {
 	case len(data) > l.mtu():
 		n.record(&f, now, TooLong)
-		return fmt.Errorf("simnet: %d bytes to %v: %w", len(data), to, syscall.EMSGSIZE)
+		return &transport.DeliveryError{Err: syscall.EMSGSIZE}
 	case n.cut(from, to):
 		n.record(&f, now, Cut)
 	case luck.loss < l.Loss:

@@ -3,6 +3,7 @@ package simnet_test
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"syscall"
 	"testing"
@@ -135,4 +136,32 @@ func TestJoinErrors(t *testing.T) {
 			t.Errorf("%v joins %v: %v, want %v", test.conn.LocalAddr(), test.group, err, test.want)
 		}
 	}
+}
+
+func TestLeaveGroup(t *testing.T) {
+	twoHosts(t, simnet.Link{}, func(t *testing.T, n *simnet.Network, a, b *simnet.Conn) {
+		if err := b.LeaveGroup(allNodes4, nil); !errors.Is(err, syscall.EADDRNOTAVAIL) {
+			t.Errorf("LeaveGroup of no member: %v", err)
+		}
+		if err := b.LeaveGroup(netip.Addr{}, nil); !errors.Is(err, syscall.EADDRNOTAVAIL) {
+			t.Errorf("LeaveGroup of no address: %v", err)
+		}
+		for range 2 { // in and out, and once more
+			if err := b.JoinGroup(allNodes4, nil); err != nil {
+				t.Fatal(err)
+			}
+			mustSend(t, a, netip.AddrPortFrom(allNodes4, 2), "in")
+			receive(t, b)
+			if err := b.LeaveGroup(allNodes4, nil); err != nil {
+				t.Fatal(err)
+			}
+			mustSend(t, a, netip.AddrPortFrom(allNodes4, 2), "out")
+		}
+		if got := collect(b).settle(t, b).data; len(got) != 0 {
+			t.Errorf("received %q", got)
+		}
+		if err := b.LeaveGroup(allNodes4, nil); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("LeaveGroup after Close: %v", err)
+		}
+	})
 }

@@ -96,7 +96,8 @@ func (n *Network) SetQueue(size int) {
 }
 
 // SetRefusals says whether the sender of a datagram to an address where nobody listens
-// hears of it: a Packet whose Err is syscall.ECONNREFUSED, as an ICMP error would cause.
+// hears of it: a Packet whose Err is a *transport.DeliveryError for syscall.ECONNREFUSED,
+// with the datagram, as an ICMP error would cause.
 // It comes back after the delay of the link, never lost. By default it does.
 func (n *Network) SetRefusals(on bool) {
 	n.mu.Lock()
