@@ -24,8 +24,8 @@ type request struct {
 func (c *cli) requestCommand(method string, code message.Code, do func(context.Context, *request) error) *cobra.Command {
 	r := &request{code: code}
 	cmd := &cobra.Command{
-		Use:         method + " URI",
-		Short:       fmt.Sprintf("Send a %v request", code.Name()),
+		Use:   method + " URI",
+		Short: fmt.Sprintf("Send a %v request", code.Name()),
 		Long: fmt.Sprintf(`%s sends a %v request. A URI without scheme means coap://.
 
 Flags are those of coap-client, with two exceptions: -e takes the text as it stands,
