@@ -114,6 +114,9 @@ func checkOptions(t testing.TB, v *View) {
 		if got := slices.Collect(v.Values(n)); !slices.EqualFunc(got, legal, bytes.Equal) {
 			t.Fatalf("%v: option %d is %x, want %x", v, n, got, legal)
 		}
+		if got := v.AppendValues(nil, n); !slices.EqualFunc(got, legal, bytes.Equal) {
+			t.Fatalf("%v: option %d is %x, want %x", v, n, got, legal)
+		}
 	}
 	for _, info := range optionRegistry {
 		if v.Has(info.Number) != (values[info.Number] != nil) {

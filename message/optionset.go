@@ -74,11 +74,11 @@ func (v *View) unprocessable(recognized *OptionSet) uint64 {
 // unprocessableHigh walks the options from number 64 on.
 func (v *View) unprocessableHigh(recognized *OptionSet, critical bool) (OptionNumber, bool) {
 	c := v.cursorFrom(64)
-	previous, first := OptionNumber(0), true
+	previous := OptionNumber(0)
 	for c.next() {
 		n := c.number
-		again := !first && n == previous
-		previous, first = n, false
+		again := n == previous
+		previous = n
 		if n.Critical() != critical {
 			continue
 		}

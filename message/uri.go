@@ -116,14 +116,9 @@ func (u *URI) setAuthority(s string) error {
 	if len(port) <= 1 {
 		return nil // §6.1: no port or an empty one is the default
 	}
-	for _, c := range []byte(port[1:]) {
-		if c < '0' || c > '9' {
-			return errors.New("port is not a number")
-		}
-	}
 	n, err := strconv.ParseUint(port[1:], 10, 16)
 	if err != nil || n == 0 {
-		return errors.New("port is not in 1 to 65535")
+		return errors.New("port is not a number from 1 to 65535")
 	}
 	u.Port = uint16(n)
 	return nil

@@ -69,6 +69,8 @@ func TestParse(t *testing.T) {
 		{name: "length 13 without its byte", hex: "40 01 0001 0d", wantErr: ErrTruncated, offset: 5, intact: true},
 		{name: "length 14 with half of it", hex: "40 01 0001 0e 00", wantErr: ErrTruncated, offset: 6, intact: true},
 		{name: "value cut", hex: "40 01 0001 b5 6865", wantErr: ErrTruncated, offset: 7, intact: true},
+		{name: "value one byte short", hex: "40 01 0001 b2 61", wantErr: ErrTruncated, offset: 6, intact: true},
+		{name: "long value one byte short", hex: "40 01 0001 bd 00" + strings.Repeat("61", 12), wantErr: ErrTruncated, offset: 18, intact: true},
 		{name: "greatest length", hex: "40 01 0001 0e ffff 78", wantErr: ErrTruncated, offset: 8, intact: true},
 		{name: "delta 65536", hex: "40 01 0001 e0 fef3", wantErr: ErrOptionNumber, offset: 4, intact: true},
 		{name: "delta 65804", hex: "40 01 0001 e0 ffff", wantErr: ErrOptionNumber, offset: 4, intact: true},
@@ -98,7 +100,7 @@ func TestParse(t *testing.T) {
 }
 
 func TestViewFields(t *testing.T) {
-	datagram := unhexed(t, "52 45 abcd beef c1 28 ff 3c2f3e")
+	datagram := append(make([]byte, 0, 64), unhexed(t, "52 45 abcd beef c1 28 ff 3c2f3e")...)
 	var v View
 	if err := v.Parse(datagram); err != nil {
 		t.Fatal(err)
@@ -141,9 +143,16 @@ func TestParseForgets(t *testing.T) {
 	if v.Has(URIPath) || v.Has(Echo) || v.Payload() != nil || v.String() != "CON GET id=0x0002" {
 		t.Errorf("left over: %v", v)
 	}
-	none := NewOptionSet()
-	if n, bad := v.UnrecognizedCritical(&none); bad {
-		t.Errorf("left over: option %v", n)
+	for _, before := range []string{
+		"40 01 0001 50 00 04 00000000",     // If-None-Match three times, once with an illegal length
+		"40 01 0001 60 00 04 00000000",     // Observe likewise
+		"40 01 0001 b1 61 e0 07d0 e0 07d1", // unknown, both kinds
+	} {
+		for _, after := range []string{"40 01 0002 50", "40 01 0002 60", "40 01 0002 ff 61", "40 01 0002 b5 6161616161"} {
+			_ = v.Parse(unhexed(t, before))
+			_ = v.Parse(unhexed(t, after))
+			checkOptionCheck(t, v, &recognizedInTests)
+		}
 	}
 }
 
