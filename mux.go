@@ -121,9 +121,13 @@ func (m *Mux) ServeCoAP(w ResponseWriter, r *Request) {
 
 // find looks up the route of a request, and in mt where its wildcards matched. The code
 // is 0 where there is one, else NotFound, or MethodNotAllowed for a method that the path
-// doesn't have. It allocates nothing, and its time does not depend on the number of
-// routes but on the path's length, times the wildcards that it has to try.
+// doesn't have, or that nobody knows. It allocates nothing, and its time does not depend
+// on the number of routes but on the path's length, times the wildcards that it has to
+// try.
 func (m *Mux) find(method message.Code, v *message.View, mt *match) (*route, message.Code) {
+	if method == message.Empty || method > message.IPATCH {
+		return nil, message.MethodNotAllowed // RFC 7252 §5.8: a method that nobody knows
+	}
 	t := m.table.Load()
 	if t == nil {
 		t = m.publish()

@@ -1,7 +1,10 @@
 package coap
 
 import (
+	"bytes"
+	"encoding/binary"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -40,7 +43,7 @@ type declaration struct {
 // requests that don't fit before the handler runs, or to those who look for resources in
 // /.well-known/core (RFC 6690).
 //
-// What the declarations answer, in this order: 4.02, 4.12, 4.00 and 4.15, 4.06, 2.03.
+// What the declarations answer, in this order: 4.02, 4.13, 4.12, 4.00 and 4.15, 4.06, 2.03.
 // A route that declares nothing about preconditions answers If-None-Match by 4.12 where
 // its pattern has no wildcard, as the resource exists then; any other precondition
 // is 4.02, as a handler that ignored it would break RFC 7252 §5.10.8.
@@ -127,8 +130,8 @@ func Multicast() RouteOption {
 	return func(d *declaration) { d.multicast = true }
 }
 
-// BodyLimit sets the longest request body in bytes; a longer one gets 4.13
-// (RFC 7252 §5.9.2.9). Without it the server's limit holds.
+// BodyLimit sets the longest request body in bytes; a longer one gets 4.13 with the limit
+// in Size1 (RFC 7252 §5.9.2.9). Without it the server's limit holds.
 func BodyLimit(bytes int) RouteOption {
 	return func(d *declaration) { d.bodyLimit = bytes }
 }
@@ -182,12 +185,18 @@ func (rt *route) precheck(w ResponseWriter, r *Request) message.Code {
 	if v == nil {
 		return 0
 	}
-	var now validity
-	if !rt.preconditions {
-		now = rt.validity(r)
-		if code := rt.checkConditions(w, v, now); code != 0 {
-			return code
-		}
+	if n := rt.unheeded(v); n != 0 {
+		w.WriteString(n.String() + " is not supported here") // RFC 7252 §5.4.1: SHOULD
+		return message.BadOption
+	}
+	if rt.bodyLimit > 0 && bodyBytes(v) > rt.bodyLimit {
+		var b [4]byte
+		w.AddOption(message.Size1, bytes.TrimLeft(binary.BigEndian.AppendUint32(b[:0], uint32(rt.bodyLimit)), "\x00"))
+		return message.RequestEntityTooLarge // RFC 7252 §5.9.2.9
+	}
+	now := rt.validity(r)
+	if !rt.preconditions && !now.permits(v) {
+		return message.PreconditionFailed // RFC 7252 §5.10.8
 	}
 	if code := rt.checkPayload(r.Method, v); code != 0 {
 		return code
@@ -202,63 +211,63 @@ func (rt *route) precheck(w ResponseWriter, r *Request) message.Code {
 	return 0
 }
 
-// validity is what a validator says about the target of a request.
-type validity struct {
-	known  bool        // it was asked
-	exists bool        // the target does
-	etag   []byte      // of the current representation; empty: none
-	tag    message.Tag // etag as a value
-}
-
-// validity asks the validator if the request needs it.
-func (rt *route) validity(r *Request) validity {
-	v := r.view
-	needed := v.Has(message.IfMatch) || v.Has(message.IfNoneMatch) || v.Has(message.ETag) && isRetrieval(r.Method)
-	if rt.validate == nil || !needed {
-		return validity{}
-	}
-	etag, exists := rt.validate(r)
-	tag, err := message.MakeTag(etag)
-	if err != nil {
-		panic(fmt.Sprintf("coap: pattern %q: validator returned an ETag of %d bytes", rt.pattern, len(etag)))
-	}
-	if !exists {
-		return validity{known: true}
-	}
-	return validity{known: true, exists: true, etag: etag, tag: tag}
-}
-
-// checkConditions decides about If-Match and If-None-Match (RFC 7252 §5.10.8).
-func (rt *route) checkConditions(w ResponseWriter, v *message.View, now validity) message.Code {
-	if v.Has(message.IfNoneMatch) {
-		if now.exists || !now.known && !rt.wildcard {
-			return message.PreconditionFailed // §5.10.8.2
-		}
-		if !now.known {
-			return unsupported(w, message.IfNoneMatch)
-		}
-	}
-	if v.Has(message.IfMatch) {
-		if !now.known {
-			return unsupported(w, message.IfMatch)
-		}
-		if !now.matches(v) {
-			return message.PreconditionFailed // §5.10.8.1
-		}
+// unheeded returns a precondition of the request that neither the handler nor a validator
+// deals with, 0 where there is none. If-None-Match needs neither where the pattern has no
+// wildcard: the resource exists.
+func (rt *route) unheeded(v *message.View) message.OptionNumber {
+	switch {
+	case rt.preconditions || rt.validate != nil:
+		return 0
+	case v.Has(message.IfMatch):
+		return message.IfMatch
+	case v.Has(message.IfNoneMatch) && rt.wildcard:
+		return message.IfNoneMatch
 	}
 	return 0
 }
 
-// unsupported refuses a critical option that nobody would heed. RFC 7252 §5.4.1: the
-// response SHOULD describe it.
-func unsupported(w ResponseWriter, n message.OptionNumber) message.Code {
-	w.WriteString(n.String() + " is not supported here")
-	return message.BadOption
+// bodyBytes is how long the request's body is or, in its first block, says to be.
+func bodyBytes(v *message.View) int {
+	size, _ := v.Size1()
+	return max(len(v.Payload()), int(min(size, math.MaxInt32)))
+}
+
+// validity is what is known about the target of a request.
+type validity struct {
+	exists bool
+	etag   []byte      // of the current representation; empty: none, or not asked for
+	tag    message.Tag // etag as a value
+}
+
+// validity asks the validator if the request needs it. A route without one exists.
+func (rt *route) validity(r *Request) validity {
+	v := r.view
+	needed := v.Has(message.IfMatch) || v.Has(message.IfNoneMatch) || v.Has(message.ETag) && isRetrieval(r.Method)
+	if rt.validate == nil || !needed {
+		return validity{exists: true}
+	}
+	etag, exists := rt.validate(r)
+	if !exists {
+		return validity{}
+	}
+	tag, err := message.MakeTag(etag)
+	if err != nil {
+		panic(fmt.Sprintf("coap: pattern %q: validator returned an ETag of %d bytes", rt.pattern, len(etag)))
+	}
+	return validity{exists: true, etag: etag, tag: tag}
+}
+
+// permits reports whether If-Match and If-None-Match are fulfilled (RFC 7252 §5.10.8).
+func (now *validity) permits(v *message.View) bool {
+	if v.Has(message.IfNoneMatch) && now.exists {
+		return false // §5.10.8.2
+	}
+	return !v.Has(message.IfMatch) || now.matches(v)
 }
 
 // matches reports whether one of the request's If-Match options holds: an empty one
 // where the target exists, another one where it is the current ETag (RFC 7252 §5.10.8.1).
-func (now validity) matches(v *message.View) bool {
+func (now *validity) matches(v *message.View) bool {
 	if !now.exists {
 		return false
 	}

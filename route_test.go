@@ -59,6 +59,11 @@ func TestPrecheck(t *testing.T) {
 		{"If-None-Match, absent", "/a", []RouteOption{Validate(absent)}, message.PUT, []testOption{ifNoneMatch}, run},
 		{"both, absent", "/a", []RouteOption{Validate(absent)}, message.PUT, []testOption{ifMatchAny, ifNoneMatch}, message.PreconditionFailed},
 
+		// RFC 7252 §5.9.2.9.
+		{"body within the limit", "/a", []RouteOption{BodyLimit(3)}, message.PUT, []testOption{payloadOf("123")}, run},
+		{"body above the limit", "/a", []RouteOption{BodyLimit(3)}, message.PUT, []testOption{payloadOf("1234")}, message.RequestEntityTooLarge},
+		{"body to come above the limit", "/a", []RouteOption{BodyLimit(3)}, message.PUT, []testOption{{message.Size1, "\xff\xff\xff\xff"}}, message.RequestEntityTooLarge},
+
 		// Without declarations.
 		{"If-None-Match, undeclared", "/a", nil, message.PUT, []testOption{ifNoneMatch}, message.PreconditionFailed},
 		{"If-None-Match, undeclared, {$}", "/a/{$}", nil, message.PUT, []testOption{ifNoneMatch}, message.PreconditionFailed},
@@ -98,6 +103,9 @@ func TestPrecheck(t *testing.T) {
 		{"accept, nothing declared", "/a", nil, message.GET, []testOption{acceptJSON}, run},
 
 		// The order.
+		{"4.02 before 4.13", "/a", []RouteOption{BodyLimit(3)}, message.PUT, []testOption{ifMatch1, payloadOf("1234")}, message.BadOption},
+		{"4.02 before 4.12", "/a", nil, message.PUT, []testOption{ifMatch1, ifNoneMatch}, message.BadOption},
+		{"4.13 before 4.12", "/a", []RouteOption{BodyLimit(3)}, message.PUT, []testOption{ifNoneMatch, payloadOf("1234")}, message.RequestEntityTooLarge},
 		{"4.02 before 4.15", "/a", []RouteOption{consumeText}, message.PUT, []testOption{ifMatch1, ofJSON, payloadOf("x")}, message.BadOption},
 		{"4.12 before 4.15", "/a", []RouteOption{consumeText, Validate(tagged("1"))}, message.PUT, []testOption{ifMatch2, ofJSON, payloadOf("x")}, message.PreconditionFailed},
 		{"4.15 before 4.06", "/a", []RouteOption{consumeText, produceText}, message.FETCH, []testOption{ofJSON, acceptJSON, payloadOf("x")}, message.UnsupportedContentFormat},
@@ -116,6 +124,10 @@ func TestPrecheck(t *testing.T) {
 		etag, tagged := a.options.value(message.ETag)
 		if tagged != (test.want == message.Valid) || tagged && string(etag) != "1" {
 			t.Errorf("%s: ETag %q in the answer", test.name, etag)
+		}
+		limit, limited := a.options.value(message.Size1)
+		if limited != (test.want == message.RequestEntityTooLarge) || limited && string(limit) != "\x03" {
+			t.Errorf("%s: Size1 %x in the answer", test.name, limit)
 		}
 		// RFC 7252 §5.4.1: 4.02 SHOULD describe the option.
 		if named := strings.HasPrefix(string(a.payload), "If-"); named != (test.want == message.BadOption) {

@@ -139,8 +139,8 @@ func (l *leaf) conflict(p *pattern) *route {
 type search struct {
 	segments  [maxPatternSegments][]byte // of the path, as many as a pattern can have
 	n         int                        // segments of the path, at most one more than that
-	method    message.Code
-	pathFound bool // some route has the path, with whatever method
+	method    message.Code               // a known one
+	pathFound bool                       // some route has the path, with whatever method
 }
 
 // split fetches the segments of the path. No segment at all is "/", which has an empty
@@ -193,9 +193,6 @@ func (s *search) pick(l *leaf) *route {
 		return nil
 	}
 	s.pathFound = true
-	if s.method == message.Empty || int(s.method) >= len(l) {
-		return nil // an unknown method: not even "all methods" has it
-	}
 	if rt := l[s.method]; rt != nil {
 		return rt
 	}

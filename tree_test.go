@@ -28,7 +28,7 @@ func TestMuxFind(t *testing.T) {
 		{message.POST, "/b", "4.05"},
 		{message.MakeCode(0, 8), "/b", "4.05"}, // RFC 7252 §5.8: a method nobody knows
 		{message.MakeCode(0, 31), "/a", "4.05"},
-		{message.MakeCode(0, 31), "/nowhere", "4.04"},
+		{message.MakeCode(0, 31), "/nowhere", "4.05"},
 		{message.GET, "/c/1", "/c/{x}"},
 		{message.GET, "/c/e", "/c/e"},
 		{message.GET, "/c/e/d", "/c/{x}/d"}, // back from the literal
