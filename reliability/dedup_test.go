@@ -38,7 +38,7 @@ func parse(t testing.TB, datagram []byte) *message.View {
 	return v
 }
 
-func heap() int {
+func heapBytes() int {
 	runtime.GC()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
@@ -58,13 +58,13 @@ func TestMemoryOfAMillionExchanges(t *testing.T) {
 	if len(reply) != 20 {
 		t.Fatalf("reply of %d bytes", len(reply))
 	}
-	before := heap()
+	before := heapBytes()
 	for i := range n {
 		if verdict := b.serve(numbered(i), v, reply); verdict.Kind != Request {
 			t.Fatalf("request %d: %+v", i, verdict)
 		}
 	}
-	grown := heap() - before
+	grown := heapBytes() - before
 	s := b.e.Stats()
 	t.Logf("%d bytes of heap, %d counted per exchange", grown/n, s.RememberedBytes/n)
 	if s.Remembered != n || grown > 128*n || s.RememberedBytes > 128*n || s.RememberedBytes < grown*9/10 {
@@ -85,7 +85,7 @@ func TestMemoryOfAMillionExchanges(t *testing.T) {
 	if _, ok := b.e.Deadline(); ok {
 		t.Error("an idle endpoint has a deadline")
 	}
-	if left := heap() - before; left > n {
+	if left := heapBytes() - before; left > n {
 		t.Errorf("%d bytes left behind", left)
 	}
 	runtime.KeepAlive(b)
