@@ -1,6 +1,7 @@
 package coap
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/motewire/coap/message"
@@ -50,9 +51,7 @@ func (e *engine) dispatch(now time.Time, p *transport.Packet, x *exchange) bool 
 		x.peer, x.multicast, x.inbound, x.began = p.Peer, p.Multicast, verdict.Inbound, now
 		return true
 	case reliability.Response:
-		if c := e.call(verdict.Outbound); c != nil {
-			c.deliver(now, newResponse(&x.view, p.Peer))
-		}
+		e.response(now, p, x, e.call(verdict.Outbound))
 	case reliability.InboundReset:
 		if late := e.running[verdict.Inbound]; late != nil {
 			late.unwanted = true
@@ -63,6 +62,22 @@ func (e *engine) dispatch(now time.Time, p *transport.Packet, x *exchange) bool 
 	case reliability.Handled, reliability.ResetSeen:
 	}
 	return false
+}
+
+// response gives a response to the call that waits for it. One with an unrecognized
+// critical option is rejected (RFC 7252 §5.4.1).
+func (e *engine) response(now time.Time, p *transport.Packet, x *exchange, c *call) {
+	if c == nil {
+		return
+	}
+	if number, found := x.view.UnrecognizedCritical(&x.shard.core.recognized); found {
+		e.ep.RejectResponse(now, p.Peer, x.view.ID())
+		if c.group == nil {
+			c.end(now, nil, fmt.Errorf("%w: %v", ErrCriticalOption, number))
+		}
+		return
+	}
+	c.deliver(now, newResponse(&x.view, p.Peer))
 }
 
 func (e *engine) malformed(now time.Time, p *transport.Packet, x *exchange, err error) {

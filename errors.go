@@ -27,6 +27,9 @@ var (
 	ErrMessageIDsExhausted = errors.New("coap: message IDs exhausted")
 	// ErrTooLarge: the message does not fit into a datagram, or a body exceeds a limit.
 	ErrTooLarge = errors.New("coap: too large")
+	// ErrCriticalOption: the response has a critical option that the client does not
+	// recognize, and was rejected (RFC 7252 §5.4.1).
+	ErrCriticalOption = errors.New("coap: unrecognized critical option in the response")
 	// ErrClosed: the client or server was closed.
 	ErrClosed = errors.New("coap: closed")
 	// ErrURL: the request's URL can't be used.
