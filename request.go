@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/motewire/coap/message"
+	"github.com/motewire/coap/peer"
 )
 
 // A Request is what a client sends and what a handler receives. A client fills in
@@ -134,6 +135,27 @@ func ParseRequest(datagram []byte) (*Request, error) {
 		return nil, fmt.Errorf("coap: %v is not a request", v.Code())
 	}
 	return &Request{Method: v.Code(), view: v}, nil
+}
+
+// AppendBinary appends a client's request to dst as one message, for tests and tools. Its
+// message ID is 0, and its token is empty unless the [Token] option sets it. Errors say
+// that the URL, the body or an option can't be sent.
+func (r *Request) AppendBinary(dst []byte) ([]byte, error) {
+	if r.Body.err != nil {
+		return nil, r.Body.err
+	}
+	u, err := message.ParseURI(r.URL)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrURL, err)
+	}
+	t := message.Confirmable
+	if r.call.nonConfirmable {
+		t = message.NonConfirmable
+	}
+	options := r.options(&u, peer.From(netip.AddrPortFrom(u.Addr, u.Port)))
+	e := message.AppendHeader(dst, t, r.Method, 0, r.call.token)
+	options.encode(&e)
+	return e.Finish(r.Body.data)
 }
 
 // Context returns the context of the exchange: in a handler it ends when the server
