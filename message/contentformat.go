@@ -93,7 +93,7 @@ func ParseFormat(s string) (Format, error) {
 	key = strings.ReplaceAll(key, "+", "-")
 	for _, info := range formatRegistry {
 		_, subtype, _ := strings.Cut(info.MediaType, "/")
-		if info.Coding == "" && strings.ReplaceAll(subtype, "+", "-") == key {
+		if strings.ReplaceAll(subtype, "+", "-") == key {
 			return info.Format, nil
 		}
 	}

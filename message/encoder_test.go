@@ -56,6 +56,7 @@ func TestEncoderOrder(t *testing.T) {
 	e.Option(URIPath, nil)
 	e.OptionString(URIPath, "")
 	e.Option(URIHost, []byte("h"))
+	e.OptionString(URIQuery, "q")
 	e.OptionBlock(Block2, Block{SZX: 7}) // the first error sticks
 	if b, err := e.Finish(nil); b != nil || !errors.Is(err, ErrOptionOrder) {
 		t.Errorf("%x, %v", b, err)

@@ -87,9 +87,7 @@ func (m *Message) String() string {
 		return "unencodable: " + err.Error()
 	}
 	var v View
-	if err := v.Parse(b); err != nil {
-		return "undecodable: " + err.Error()
-	}
+	_ = v.Parse(b) // String would tell
 	return v.String()
 }
 

@@ -148,7 +148,7 @@ func TestParseForgets(t *testing.T) {
 		"40 01 0001 60 00 04 00000000",     // Observe likewise
 		"40 01 0001 b1 61 e0 07d0 e0 07d1", // unknown, both kinds
 	} {
-		for _, after := range []string{"40 01 0002 50", "40 01 0002 60", "40 01 0002 ff 61", "40 01 0002 b5 6161616161"} {
+		for _, after := range []string{"40 01 0002 50", "40 01 0002 60", "40 01 0002 ff 61", "40 01 0002 b5 9090909090"} {
 			_ = v.Parse(unhexed(t, before))
 			_ = v.Parse(unhexed(t, after))
 			checkOptionCheck(t, v, &recognizedInTests)
