@@ -10,15 +10,15 @@ import (
 // Why an outgoing exchange ended without success. An [ExchangeError] wraps one of them.
 var (
 	// ErrTimeout: MaxRetransmit retransmissions and no Acknowledgement (RFC 7252 §4.2).
-	ErrTimeout = errors.New("no acknowledgement")
+	ErrTimeout = errors.New("reliability: no acknowledgement")
 	// ErrReset: the peer answered by a Reset message. To a ping this is success
 	// (RFC 7252 §4.2, §4.3).
-	ErrReset = errors.New("reset by peer")
+	ErrReset = errors.New("reliability: reset by peer")
 	// ErrResponseTimeout: no response within Config.ResponseTimeout.
-	ErrResponseTimeout = errors.New("no response")
+	ErrResponseTimeout = errors.New("reliability: no response")
 	// ErrUnreachable: the network reported that the message did not arrive
 	// (RFC 7252 §4.2).
-	ErrUnreachable = errors.New("unreachable")
+	ErrUnreachable = errors.New("reliability: unreachable")
 )
 
 // What [Endpoint.Send] refuses.
@@ -40,12 +40,13 @@ type ExchangeError struct {
 	Cause    error // what the transport reported, for ErrUnreachable; else nil
 }
 
-// Error names what happened, the peer and the number of transmissions.
+// Error names what happened, the number of transmissions and the peer.
 func (e *ExchangeError) Error() string {
-	text := fmt.Sprintf("reliability: %v: %v after %d transmissions", e.Peer, e.Err, e.Attempts)
+	times := "transmissions"
 	if e.Attempts == 1 {
-		text = text[:len(text)-1]
+		times = "transmission"
 	}
+	text := fmt.Sprintf("%v after %d %s to %v", e.Err, e.Attempts, times, e.Peer)
 	if e.Cause != nil {
 		text += ": " + e.Cause.Error()
 	}

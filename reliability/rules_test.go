@@ -40,7 +40,7 @@ func TestRetransmissionDoublesTheTimeout(t *testing.T) {
 			t.Error("acknowledged by nobody")
 		}
 	}
-	want := "0s #1\n2s #2\n6s #3\n14s #4\n30s #5\n1m2s reliability: 192.0.2.1:5683: no acknowledgement after 5 transmissions\n"
+	want := "0s #1\n2s #2\n6s #3\n14s #4\n30s #5\n1m2s reliability: no acknowledgement after 5 transmissions to 192.0.2.1:5683\n"
 	if got != want {
 		t.Errorf("got\n%swant\n%s", got, want)
 	}
