@@ -34,7 +34,7 @@ const (
 // Client errors (RFC 7252 §5.9.2; 4.08: RFC 7959 §2.9.2; 4.09, 4.22: RFC 8132 §3.4;
 // 4.29: RFC 8516).
 const (
-	BadRequest               Code = 4<<5 | 0
+	BadRequest               Code = 4 << 5
 	Unauthorized             Code = 4<<5 | 1
 	BadOption                Code = 4<<5 | 2
 	Forbidden                Code = 4<<5 | 3
@@ -52,7 +52,7 @@ const (
 
 // Server errors (RFC 7252 §5.9.3; 5.08: RFC 8768 §4).
 const (
-	InternalServerError  Code = 5<<5 | 0
+	InternalServerError  Code = 5 << 5
 	NotImplemented       Code = 5<<5 | 1
 	BadGateway           Code = 5<<5 | 2
 	ServiceUnavailable   Code = 5<<5 | 3
