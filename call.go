@@ -30,6 +30,13 @@ type call struct {
 	// ackSuffices says that the acknowledgement ends the call: no response is wanted.
 	ackSuffices bool
 
+	// interrupted says that context or shard ended before the call did.
+	interrupted bool
+
+	// recognized are the critical options that the response may have: the core's, the
+	// client's and those of the request.
+	recognized *message.OptionSet
+
 	// group, for a request to many, takes the responses in turn.
 	group chan *Response
 }
@@ -121,6 +128,7 @@ func (s *shard) begin(c *call, options *optionList, r *Request, expect reliabili
 	if len(r.Body.data) > s.core.limits.PayloadBytes {
 		return ErrTooLarge
 	}
+	c.recognized = s.core.recognizing(options)
 	unanswered := false // nothing comes back, not even an Acknowledgement
 	if value, ok := options.value(message.NoResponse); ok && len(value) == 1 && value[0]&allClasses == allClasses {
 		c.ackSuffices, unanswered = true, r.call.nonConfirmable
@@ -202,7 +210,7 @@ func (s *shard) wait(ctx context.Context, c *call) error {
 		return c.err
 	}
 	s.eng.cancel(time.Now(), c)
-	c.over = true
+	c.over, c.interrupted = true, true
 	if ctx.Err() == nil {
 		return ErrClosed
 	}
@@ -219,8 +227,7 @@ func (c *call) failed(r *Request, err error) error {
 	if r.Method == message.Empty {
 		op.Op = "ping"
 	}
-	var exchange *reliability.ExchangeError
-	if !errors.As(err, &exchange) && c.outbound != 0 { // else it says attempts and peer itself
+	if c.interrupted { // else the error says itself how far it came
 		op.Attempts, op.Phase = c.attempts, c.phase()
 	}
 	return op

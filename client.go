@@ -43,6 +43,9 @@ type Client struct {
 	Logger *slog.Logger
 	// Trace is called for what happens on the wire.
 	Trace *Trace
+	// ResponseTimeout is how long a request that was acknowledged, or is
+	// Non-confirmable, waits for its response. 0 means EXCHANGE_LIFETIME, 247 s.
+	ResponseTimeout time.Duration
 	// Listen opens the socket for a network, "udp4" or "udp6". Nil: a UDP socket on a
 	// port of the system's choice.
 	Listen func(ctx context.Context, network string) (transport.Conn, error)
@@ -316,7 +319,7 @@ func (c *Client) open(ctx context.Context, network string) (*shard, error) {
 		if err != nil {
 			return nil, err
 		}
-		n.logger, n.trace = c.Logger, c.Trace
+		n.logger, n.trace, n.timing.response = c.Logger, c.Trace, c.ResponseTimeout
 		c.core = n
 	}
 	listen := c.Listen

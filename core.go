@@ -8,6 +8,7 @@ import (
 	mathrand "math/rand/v2"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/motewire/coap/message"
 	"github.com/motewire/coap/reliability"
@@ -32,6 +33,7 @@ var implemented = []message.OptionNumber{
 type core struct {
 	params     Params
 	limits     Limits
+	timing     timing
 	logger     *slog.Logger
 	trace      *Trace
 	recognized message.OptionSet
@@ -48,6 +50,9 @@ type core struct {
 	outboxes  pool[outbox]
 	exchanges pool[exchange]
 }
+
+// timing are the message layer's delays that are no parameters of RFC 7252 §4.8.
+type timing struct{ ackDelay, response time.Duration }
 
 // coreStats are the counters that belong to no layer below.
 type coreStats struct {
@@ -68,6 +73,19 @@ func newCore(params Params, limits Limits, handler Handler, recognize []message.
 	}
 	n.ctx, n.stop = context.WithCancelCause(context.Background())
 	return n, nil
+}
+
+// recognizing returns what critical options are recognized in the response to a request
+// with these options: who sends one knows it.
+func (n *core) recognizing(options *optionList) *message.OptionSet {
+	recognized := &n.recognized
+	for i := range options.n {
+		if number := options.at(i).number; number.Critical() && !recognized.Has(number) {
+			with := recognized.With(number)
+			recognized = &with
+		}
+	}
+	return recognized
 }
 
 func (n *core) logError(text string, err error) {
@@ -91,7 +109,8 @@ func (n *core) endpoint(shards int) (*reliability.Endpoint, error) {
 	var seed [32]byte
 	rand.Read(seed[:]) // never fails
 	return reliability.New(reliability.Config{
-		Params:      n.params,
+		Params:   n.params,
+		AckDelay: n.timing.ackDelay, ResponseTimeout: n.timing.response,
 		DedupBytes:  n.limits.DedupBytes / shards,
 		MaxOutbound: n.limits.Exchanges,
 		MaxQueued:   n.limits.Queued,

@@ -70,7 +70,7 @@ func (e *engine) response(now time.Time, p *transport.Packet, x *exchange, c *ca
 	if c == nil {
 		return
 	}
-	if number, found := x.view.UnrecognizedCritical(&x.shard.core.recognized); found {
+	if number, found := x.view.UnrecognizedCritical(c.recognized); found {
 		e.ep.RejectResponse(now, p.Peer, x.view.ID())
 		if c.group == nil {
 			c.end(now, nil, fmt.Errorf("%w: %v", ErrCriticalOption, number))

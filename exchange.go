@@ -94,8 +94,8 @@ func (x *exchange) prepare() bool {
 		x.SetCode(message.ProxyingNotSupported) // §5.10.2
 		return false
 	}
-	if b, ok := x.view.Block2(); ok && !b.Valid() {
-		Error(x, message.BadRequest, "Block2: reserved size") // RFC 7959 §2.2
+	if code := blocks(&x.view); code != 0 {
+		Error(x, code, "block-wise transfer: one block only")
 		return false
 	}
 	if n.draining.Load() {
@@ -118,6 +118,20 @@ func (x *exchange) prepare() bool {
 		return false
 	}
 	return true
+}
+
+// blocks refuses what can't be served in one message: a reserved block size (RFC 7959
+// §2.2), a body in several blocks, any block but the first.
+func blocks(v *message.View) message.Code {
+	b1, _ := v.Block1()
+	b2, _ := v.Block2()
+	switch {
+	case !b1.Valid() || !b2.Valid():
+		return message.BadRequest
+	case b1.More || b1.Num > 0 || b2.Num > 0:
+		return message.BadOption
+	}
+	return 0
 }
 
 // badOption answers a request with an unrecognized critical option: 4.02 to a

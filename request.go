@@ -48,12 +48,11 @@ func (r *Request) apply(opts []RequestOption) {
 
 // callOptions is what differs per call.
 type callOptions struct {
-	options         optionList
-	nonConfirmable  bool
-	noURIHost       bool
-	token           message.Token
-	tokenSet        bool
-	responseTimeout int64
+	options        optionList
+	nonConfirmable bool
+	noURIHost      bool
+	token          message.Token
+	tokenSet       bool
 }
 
 // A RequestOption says what differs for one call.

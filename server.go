@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"runtime"
 	"sync"
+	"time"
 
 	"github.com/motewire/coap/message"
 	"github.com/motewire/coap/transport"
@@ -25,6 +26,10 @@ type Server struct {
 	// Recognize are critical options that Handler understands beyond the core's. A
 	// request with any other is answered with 4.02 (RFC 7252 §5.4.1).
 	Recognize []message.OptionNumber
+	// AckDelay is after what time a request that is still being handled is acknowledged
+	// by an Empty message, the response following separately (RFC 7252 §5.2.2). 0 means
+	// 100 ms, negative at once. It is never later than a client's first retransmission.
+	AckDelay time.Duration
 	// Groups are the multicast groups that ListenAndServe joins, such as
 	// [AllCoAPNodes]. Only discovery, and routes that say so, answer them.
 	Groups []Group
@@ -124,14 +129,13 @@ func (s *Server) start(conns []transport.Conn) error {
 	if err != nil {
 		return err
 	}
-	n.logger, n.trace = s.Logger, s.Trace
+	n.logger, n.trace, n.timing.ackDelay = s.Logger, s.Trace, s.AckDelay
 	s.core, s.over = n, make(chan struct{})
-	for i, conn := range conns {
+	for _, conn := range conns {
 		shard, err := n.newShard(conn, len(conns), true)
 		if err != nil {
 			return err
 		}
-		_ = i
 		s.shards = append(s.shards, shard)
 	}
 	return nil
@@ -162,8 +166,9 @@ func (s *Server) join(conn transport.Conn) error {
 	return nil
 }
 
-// Shutdown ends the server gracefully: requests that arrive get 5.03, handlers run to
-// their end, separate responses are acknowledged or given up. When the context ends first
+// Shutdown ends the server gracefully: requests that arrive get 5.03, the contexts of
+// those in hand end, handlers run to their end and their answers are sent, separate
+// responses are acknowledged or given up. When the context ends first
 // it closes what is left and returns the context's error.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
@@ -174,6 +179,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		return nil
 	}
 	core.draining.Store(true)
+	core.stop(ErrClosed)
 	defer s.close()
 	for _, shard := range shards {
 		for !shard.idle() {

@@ -1,6 +1,7 @@
 package coap
 
 import (
+	"errors"
 	"net/netip"
 	"time"
 
@@ -17,6 +18,12 @@ type Trace struct {
 	// datagram that arrived, malformed ones included. The bytes are valid during the
 	// call.
 	Sent, Received func(TraceDatagram)
+	// Retransmission is called, after Sent, for the second and further transmissions of a
+	// Confirmable message (RFC 7252 §4.2).
+	Retransmission func(TraceDatagram)
+	// Timeout is called, before End, for a request that nobody acknowledged or answered
+	// in time.
+	Timeout func(TraceExchange)
 	// Duplicate is called for a message that was received before (RFC 7252 §4.5).
 	Duplicate func(TraceDatagram)
 	// Begin is called when a request is given to the message layer, or has arrived;
@@ -86,12 +93,18 @@ func (s *shard) traceReceived(now time.Time, b *batch, n int) {
 // traceSent tells of datagrams that were given to the network, or refused by it.
 func (s *shard) traceSent(out *outbox) {
 	t := s.core.trace
-	if t == nil || t.Sent == nil {
+	if t == nil {
 		return
 	}
 	now := time.Now()
 	for i := range out.packets {
-		t.Sent(s.traceDatagram(now, &out.packets[i], out.attempts[i]))
+		d := s.traceDatagram(now, &out.packets[i], out.attempts[i])
+		if t.Sent != nil {
+			t.Sent(d)
+		}
+		if t.Retransmission != nil && d.Attempt > 1 {
+			t.Retransmission(d)
+		}
 	}
 }
 
@@ -131,7 +144,7 @@ func (s *shard) traceBegin(now time.Time, c *call, r *Request) {
 // traceEnd tells that a call is over.
 func (s *shard) traceEnd(c *call, r *Request, err error) {
 	t := s.core.trace
-	if t == nil || t.End == nil {
+	if t == nil {
 		return
 	}
 	now := time.Now()
@@ -142,5 +155,10 @@ func (s *shard) traceEnd(c *call, r *Request, err error) {
 	if c.resp != nil {
 		e.Code = c.resp.Code
 	}
-	t.End(e)
+	if t.Timeout != nil && (errors.Is(err, ErrTimeout) || errors.Is(err, ErrResponseTimeout)) {
+		t.Timeout(e)
+	}
+	if t.End != nil {
+		t.End(e)
+	}
 }
