@@ -293,6 +293,21 @@ func TestProbingRate(t *testing.T) {
 	}
 }
 
+// A small request does not overtake a large one that waits for PROBING_RATE.
+func TestQueueKeepsOrder(t *testing.T) {
+	b := newBench(t, Config{})
+	var order []Outbound
+	for i, size := range []int{3000, 2000, 10} {
+		order = append(order, b.send(alice, encode(0, message.POST, 0, fmt.Sprint(i), string(make([]byte, size))), SendOptions{Expect: ExpectOne}))
+	}
+	b.transmitted()
+	b.receive(alice, empty(message.Reset, 1))
+	all := b.events()
+	if len(all) != 2 || all[0].Outbound != order[1] || all[1].Outbound != order[2] {
+		t.Errorf("events %+v", all)
+	}
+}
+
 // Retransmissions count towards PROBING_RATE, but are not delayed by it.
 func TestProbingRateChargesRetransmissions(t *testing.T) {
 	b := newBench(t, Config{Params: Params{AckRandomFactor: 1, ProbingRate: 100}})
