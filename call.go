@@ -204,6 +204,7 @@ func (s *shard) wait(ctx context.Context, c *call) error {
 	case <-ctx.Done():
 	case <-s.done:
 	}
+	defer s.core.signalIdle()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if c.over { // it ended in the same moment

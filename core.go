@@ -61,7 +61,7 @@ type coreStats struct {
 
 // newCore resolves the configuration. handler is nil for a client that serves nothing.
 func newCore(params Params, limits Limits, handler Handler, recognize []message.OptionNumber) (*core, error) {
-	if err := params.Validate(); err != nil {
+	if err := errors.Join(params.Validate(), limits.validate()); err != nil {
 		return nil, err
 	}
 	n := &core{params: params, limits: limits.withDefaults(params), idle: make(chan struct{}, 1)}

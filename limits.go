@@ -1,6 +1,7 @@
 package coap
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/motewire/coap/reliability"
@@ -30,6 +31,22 @@ type Limits struct {
 	Exchanges int
 	// Queued is how many requests may wait for one peer (RFC 7252 §4.7). Default 1,024.
 	Queued int
+}
+
+// validate refuses limits that nothing can work with.
+func (l Limits) validate() error {
+	for _, limit := range []struct {
+		name  string
+		value int
+	}{
+		{"DatagramBytes", l.DatagramBytes}, {"PayloadBytes", l.PayloadBytes}, {"DedupBytes", l.DedupBytes},
+		{"Handlers", l.Handlers}, {"Exchanges", l.Exchanges}, {"Queued", l.Queued},
+	} {
+		if limit.value < 0 {
+			return fmt.Errorf("coap: Limits.%s is negative", limit.name)
+		}
+	}
+	return nil
 }
 
 func (l Limits) withDefaults(p Params) Limits {

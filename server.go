@@ -94,13 +94,37 @@ func (s *Server) Serve(ctx context.Context, conns ...transport.Conn) error {
 		}
 		return err
 	}
+	broken := make(chan struct{})
+	go func() {
+		for _, shard := range s.shards {
+			<-shard.done
+		}
+		close(broken)
+	}()
+	var err error
 	select {
 	case <-ctx.Done():
-		s.close()
 	case <-s.over:
+	case <-broken:
+		err = s.broken()
 	}
+	s.close()
 	for _, shard := range s.shards {
 		shard.goroutines.Wait()
+	}
+	<-broken
+	return err
+}
+
+// broken returns why the sockets are beyond use, nil where the server closed them.
+func (s *Server) broken() error {
+	for _, shard := range s.shards {
+		shard.mu.Lock()
+		err := shard.cause
+		shard.mu.Unlock()
+		if err != nil && !errors.Is(err, net.ErrClosed) {
+			return fmt.Errorf("coap: all sockets are beyond use: %w", err)
+		}
 	}
 	return nil
 }
@@ -185,6 +209,8 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		for !shard.idle() {
 			select {
 			case <-core.idle:
+			case <-s.over: // by another Shutdown, or Serve's context
+				return nil
 			case <-ctx.Done():
 				return context.Cause(ctx)
 			}

@@ -29,6 +29,7 @@ type shard struct {
 	armed   time.Time // when timer fires; zero: it does not
 	scratch []byte    // for encoding requests
 	closed  bool
+	cause   error // why the socket is beyond use
 
 	// serving says which handler runs in place, as sequence<<8 | job<<1 | 1; 0: none. The
 	// reader sets it and swaps 0 in when the handler has returned; the watch swaps 0 in
@@ -68,6 +69,14 @@ func (b *batch) replace(i int, x *exchange) {
 	b.packets[i] = transport.Packet{Buf: x.buf}
 }
 
+// own makes every exchange the owner of the buffer in its slot, since reading may have
+// exchanged them.
+func (b *batch) own() {
+	for i, x := range b.exchanges {
+		x.buf = b.packets[i].Buf
+	}
+}
+
 func (s *shard) newExchange() *exchange {
 	x := s.core.exchanges.get()
 	if x.buf == nil {
@@ -103,6 +112,7 @@ func (s *shard) read(b *batch) {
 			s.broken(err)
 			return
 		}
+		b.own()
 		if !s.process(b, n) {
 			return
 		}
@@ -114,6 +124,9 @@ func (s *shard) broken(err error) {
 	if !errors.Is(err, net.ErrClosed) {
 		s.core.logError("coap: socket", err)
 	}
+	s.mu.Lock()
+	s.cause = err
+	s.mu.Unlock()
 	s.close()
 }
 
@@ -134,6 +147,7 @@ func (s *shard) process(b *batch, n int) bool {
 	s.mu.Unlock()
 	s.traceReceived(now, b, n)
 	s.flush(&b.out)
+	s.core.signalIdle()
 	s.prepare(b)
 	return s.serve(b)
 }
@@ -194,9 +208,11 @@ func (s *shard) serve(b *batch) bool {
 func (s *shard) released(x *exchange, answered bool) {
 	if answered {
 		s.late(x)
-	} else {
-		x.unref()
+		return
 	}
+	s.mu.Lock() // take may still look at x
+	s.mu.Unlock()
+	x.unref()
 }
 
 // away serves a request of a slow route on a goroutine of its own.

@@ -7,15 +7,18 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/motewire/coap"
 )
 
 // Main runs a package's tests and exits; it fails where goroutines of a client or server
-// are left afterwards, as one that was not closed leaves them. It is the body of a
-// TestMain:
+// are left afterwards, as one that was not closed leaves them. It closes
+// [coap.DefaultClient] itself. It is the body of a TestMain:
 //
 //	func TestMain(m *testing.M) { coaptest.Main(m) }
 func Main(m *testing.M) {
 	status := m.Run()
+	coap.DefaultClient.Close()
 	if left := leftovers(time.Now().Add(patience)); left != "" {
 		fmt.Fprintf(os.Stderr, "coaptest: goroutines left after the tests:\n\n%s\n", left)
 		status = max(status, 1)
