@@ -108,12 +108,12 @@ func newDedup(cfg *Config, hash *hasher) dedup {
 
 // key is the hash of what identifies a message. Type is part of it, as the copies of one
 // message are of one type.
-func (d *dedup) key(from peer.Addr, id message.ID, confirmable bool) uint64 {
+func (d *dedup) key(from *peer.Addr, id message.ID, confirmable bool) uint64 {
 	extra := uint64(id) << 1
 	if confirmable {
 		extra |= 1
 	}
-	return d.hash.peer(from, extra)
+	return d.hash.local(from, extra)
 }
 
 // find returns the record of a message, nil if there is none or its lifetime is over.
@@ -138,7 +138,7 @@ func (d *dedup) inHand(now instant, ref uint32, from peer.Addr, id message.ID, c
 			return r
 		}
 	}
-	if _, r := d.find(now, d.key(from, id, confirmable), from, id, confirmable); r != nil && r.inHand() && r.link == link {
+	if _, r := d.find(now, d.key(&from, id, confirmable), from, id, confirmable); r != nil && r.inHand() && r.link == link {
 		return r
 	}
 	return nil
@@ -250,7 +250,7 @@ func (d *dedup) drop(l *recordLog, ref uint32) {
 	if r.fate == replied {
 		d.replies.drop(r.class, r.link)
 	}
-	d.index.remove(d.key(r.from, r.id, r.class != nonConfirmable), ref)
+	d.index.remove(d.key(&r.from, r.id, r.class != nonConfirmable), ref)
 	l.records--
 	d.settle(r, silent) // nobody in hand may find it here again
 }
@@ -325,7 +325,7 @@ func (d *dedup) evict(l *recordLog) {
 			continue
 		}
 		if i != kept {
-			d.index.replace(d.key(r.from, r.id, r.class != nonConfirmable), n<<8|uint32(i), n<<8|uint32(kept))
+			d.index.replace(d.key(&r.from, r.id, r.class != nonConfirmable), n<<8|uint32(i), n<<8|uint32(kept))
 			c.records[kept] = *r
 			r.fate = silent // as in drop
 		}

@@ -335,10 +335,17 @@ func TestIndexAgreesWithAMap(t *testing.T) {
 func TestHashSpreads(t *testing.T) {
 	h := newHasher(newRand(7))
 	for name, hash := range map[string]func(i int) uint64{
-		"address": func(i int) uint64 { return h.id(numbered(i), 1) },
-		"id":      func(i int) uint64 { return h.id(alice, message.ID(i)) },
-		"port":    func(i int) uint64 { return h.id(peer.From(netip.AddrPortFrom(alice.AddrPort().Addr(), uint16(i))), 1) },
-		"token":   func(i int) uint64 { return h.token(alice, mustToken(fmt.Sprint(i))) },
+		"address": func(i int) uint64 { a := numbered(i); return h.id(&a, 1) },
+		"id":      func(i int) uint64 { return h.id(&alice, message.ID(i)) },
+		"port": func(i int) uint64 {
+			a := peer.From(netip.AddrPortFrom(alice.AddrPort().Addr(), uint16(i)))
+			return h.id(&a, 1)
+		},
+		"local": func(i int) uint64 {
+			a := alice.WithLocal(numbered(i).AddrPort().Addr())
+			return h.local(&a, 1)
+		},
+		"token": func(i int) uint64 { return h.token(&alice, mustToken(fmt.Sprint(i))) },
 	} {
 		const n = 1 << 16
 		var segments [256]int

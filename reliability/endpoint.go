@@ -91,7 +91,7 @@ func (e *Endpoint) Receive(now time.Time, from peer.Addr, multicast bool, v *mes
 	if v.Code() == message.Empty {
 		return e.receiveEmpty(from, v)
 	}
-	key := e.dedup.key(from, v.ID(), v.Type() == message.Confirmable)
+	key := e.dedup.key(&from, v.ID(), v.Type() == message.Confirmable)
 	if ref, r := e.dedup.find(e.now, key, from, v.ID(), v.Type() == message.Confirmable); r != nil {
 		return e.receiveDuplicate(from, multicast, ref, r)
 	}

@@ -12,7 +12,7 @@ import (
 // A hasher turns keys into hashes that a peer cannot foretell, as the key words are
 // secret: nobody can fill one chain of an index on purpose.
 type hasher struct {
-	key [6]uint64
+	key [8]uint64
 }
 
 func newHasher(rng *rand.Rand) (h hasher) {
@@ -22,22 +22,29 @@ func newHasher(rng *rand.Rand) (h hasher) {
 	return h
 }
 
-// peer hashes an address together with 64 bits more.
-func (h *hasher) peer(a peer.Addr, extra uint64) uint64 {
-	ip, local := a.Bytes(), a.LocalBytes()
-	x := fold(binary.BigEndian.Uint64(ip[:8])^h.key[0], binary.BigEndian.Uint64(ip[8:])^h.key[1])
-	y := fold(binary.BigEndian.Uint64(local[:8])^h.key[2], binary.BigEndian.Uint64(local[8:])^h.key[3])
-	z := fold(uint64(a.Scope())<<16^uint64(a.Port())^h.key[4], extra^h.key[5])
-	return fold(x^h.key[4], y^z^h.key[2])
+// local hashes an address, local part included, together with 64 bits more.
+func (h *hasher) local(a *peer.Addr, extra uint64) uint64 {
+	b := a.LocalBytes()
+	x := fold(binary.NativeEndian.Uint64(b[:8])^h.key[6], binary.NativeEndian.Uint64(b[8:])^h.key[7])
+	return h.remote(a, extra^x)
 }
 
-// id hashes an address with a message ID.
-func (h *hasher) id(a peer.Addr, id message.ID) uint64 { return h.peer(a, uint64(id)) }
+// remote hashes the remote part of an address together with 64 bits more. It takes a
+// pointer, since the copies of an Addr would cost more than the hash.
+func (h *hasher) remote(a *peer.Addr, extra uint64) uint64 {
+	b := a.Bytes()
+	x := fold(binary.NativeEndian.Uint64(b[:8])^h.key[0], binary.NativeEndian.Uint64(b[8:])^h.key[1])
+	y := fold(uint64(a.Scope())<<16^uint64(a.Port())^h.key[2], extra^h.key[3])
+	return fold(x^h.key[4], y^h.key[5])
+}
 
-// token hashes an address with a whole token.
-func (h *hasher) token(a peer.Addr, token message.Token) uint64 {
+// id hashes an endpoint with a message ID.
+func (h *hasher) id(a *peer.Addr, id message.ID) uint64 { return h.remote(a, uint64(id)) }
+
+// token hashes an endpoint with a whole token.
+func (h *hasher) token(a *peer.Addr, token message.Token) uint64 {
 	var b [message.MaxTokenLength]byte
-	return h.peer(a, binary.LittleEndian.Uint64(extend(token.Append(b[:0])))+uint64(token.Len()))
+	return h.remote(a, binary.LittleEndian.Uint64(extend(token.Append(b[:0])))+uint64(token.Len()))
 }
 
 // extend returns the eight bytes of which b is the beginning.

@@ -18,8 +18,8 @@ func matchAddr(to peer.Addr) peer.Addr {
 }
 
 // findToken returns the exchange with a token towards an endpoint.
-func (e *Endpoint) findToken(addr peer.Addr, token message.Token) (uint32, bool) {
-	for p := e.byToken.find(e.hash.token(addr, token)); p.ref != 0; p.next() {
+func (e *Endpoint) findToken(hash uint64, addr peer.Addr, token message.Token) (uint32, bool) {
+	for p := e.byToken.find(hash); p.ref != 0; p.next() {
 		if x := e.exchanges.at(p.ref - 1); x.token == token && matchAddr(x.to) == addr {
 			return p.ref - 1, true
 		}
@@ -33,9 +33,11 @@ func (e *Endpoint) findRequest(from peer.Addr, token message.Token) (uint32, boo
 	if e.byToken.bytes == 0 {
 		return 0, false
 	}
-	n, ok := e.findToken(from.Remote(), token)
+	addr := from.Remote()
+	n, ok := e.findToken(e.hash.token(&addr, token), addr, token)
 	if !ok {
-		n, ok = e.findToken(peer.Addr{}, token)
+		addr = peer.Addr{} // a multicast request
+		n, ok = e.findToken(e.hash.token(&addr, token), addr, token)
 	}
 	return n, ok && e.exchanges.at(n).phase >= unacknowledged
 }
@@ -45,7 +47,7 @@ func (e *Endpoint) findID(addr peer.Addr, id message.ID) (uint32, bool) {
 	if e.byID.bytes == 0 {
 		return 0, false
 	}
-	for p := e.byID.find(e.hash.id(addr, id)); p.ref != 0; p.next() {
+	for p := e.byID.find(e.hash.id(&addr, id)); p.ref != 0; p.next() {
 		if x := e.exchanges.at(p.ref - 1); x.id == id && x.to.Remote() == addr {
 			return p.ref - 1, true
 		}
@@ -63,14 +65,14 @@ func (e *Endpoint) mapID(n uint32) {
 	if old, ok := e.findID(x.to.Remote(), x.id); ok {
 		e.unmapID(old)
 	}
-	x.hasID = true
-	e.byID.insert(e.hash.id(x.to.Remote(), x.id), n+1)
+	x.hasID, x.idHash = true, e.hash.id(&x.to, x.id)
+	e.byID.insert(x.idHash, n+1)
 }
 
 func (e *Endpoint) unmapID(n uint32) {
 	if x := e.exchanges.at(n); x.hasID {
 		x.hasID = false
-		e.byID.remove(e.hash.id(x.to.Remote(), x.id), n+1)
+		e.byID.remove(x.idHash, n+1)
 	}
 }
 
@@ -175,7 +177,7 @@ func (e *Endpoint) RejectResponse(now time.Time, from peer.Addr, id message.ID) 
 	}
 	e.stats.AcknowledgementsSent--
 	e.stats.ResetsSent++
-	if _, r := e.dedup.find(e.now, e.dedup.key(from, id, true), from, id, true); r != nil {
+	if _, r := e.dedup.find(e.now, e.dedup.key(&from, id, true), from, id, true); r != nil {
 		e.dedup.settle(r, rejected)
 	}
 }
@@ -189,7 +191,7 @@ func (e *Endpoint) receiveReset(from peer.Addr, id message.ID) Verdict {
 			return Verdict{}
 		}
 	}
-	if _, r := e.dedup.find(e.now, e.dedup.key(from, id, true), from, id, true); r != nil && r.fate == promised {
+	if _, r := e.dedup.find(e.now, e.dedup.key(&from, id, true), from, id, true); r != nil && r.fate == promised {
 		e.stats.ResetsReceived++
 		return Verdict{Kind: InboundReset, Inbound: Inbound(e.requests.handle(r.link - 1))}
 	}
@@ -232,7 +234,7 @@ func (e *Endpoint) unreachable(n uint32, cause error) {
 // unreachablePeer ends every exchange with a message on its way to a peer, but none that
 // the queue lets go meanwhile.
 func (e *Endpoint) unreachablePeer(addr peer.Addr, cause error) {
-	pn, ok := e.findPeer(e.hash.peer(addr, 0), addr)
+	pn, ok := e.findPeer(e.hash.remote(&addr, 0), addr)
 	if !ok {
 		return
 	}

@@ -30,11 +30,13 @@ type exchange struct {
 	phase       phase
 	expect      Expect
 	confirmable bool
-	limited     bool // a request or ping: counts against NSTART and PROBING_RATE
-	internal    bool // the layer above has no handle: a response that we send by ourselves
-	hasID       bool // in byID
-	step        int8 // which timeout comes next: 1 up to MaxRetransmit+1
-	attempts    int  // transmissions
+	limited     bool   // a request or ping: counts against NSTART and PROBING_RATE
+	internal    bool   // the layer above has no handle: a response that we send by ourselves
+	hasID       bool   // in byID
+	step        int8   // which timeout comes next: 1 up to MaxRetransmit+1
+	attempts    int    // transmissions
+	tokenHash   uint64 // under which byToken has it, if a response is expected
+	idHash      uint64 // under which byID has it, if hasID
 
 	first   instant // first transmission
 	timeout instant // the first one
@@ -57,7 +59,8 @@ func (e *Endpoint) NewToken(to peer.Addr) message.Token {
 		var b [message.MaxTokenLength]byte
 		binary.LittleEndian.PutUint64(b[:], e.rng.Uint64())
 		token, _ := message.MakeToken(b[:])
-		if _, used := e.findToken(matchAddr(to), token); !used {
+		addr := matchAddr(to)
+		if _, used := e.findToken(e.hash.token(&addr, token), addr, token); !used {
 			return token
 		}
 	}
@@ -81,12 +84,15 @@ func (e *Endpoint) Send(now time.Time, to peer.Addr, datagram []byte, o SendOpti
 	if err := checkSend(to, datagram, o); err != nil {
 		return 0, err
 	}
+	var hash uint64
 	if o.Expect != ExpectNothing {
-		if _, used := e.findToken(matchAddr(to), o.Token); used {
+		addr := matchAddr(to)
+		hash = e.hash.token(&addr, o.Token)
+		if _, used := e.findToken(hash, addr, o.Token); used {
 			return 0, ErrTokenInUse
 		}
 	}
-	n, err := e.open(to, datagram, o)
+	n, err := e.open(to, datagram, o, hash)
 	if err != nil {
 		e.stats.Refused++
 		return 0, err
@@ -110,8 +116,9 @@ func (e *Endpoint) Send(now time.Time, to peer.Addr, datagram []byte, o SendOpti
 	return handle, nil
 }
 
-// open makes an exchange that is not yet under way.
-func (e *Endpoint) open(to peer.Addr, datagram []byte, o SendOptions) (uint32, error) {
+// open makes an exchange that is not yet under way. tokenHash is that of a token which a
+// response will have.
+func (e *Endpoint) open(to peer.Addr, datagram []byte, o SendOptions, tokenHash uint64) (uint32, error) {
 	if e.exchanges.full() {
 		return 0, ErrTooManyExchanges
 	}
@@ -125,7 +132,8 @@ func (e *Endpoint) open(to peer.Addr, datagram []byte, o SendOptions) (uint32, e
 	x.confirmable, x.expect, x.token = o.Confirmable, o.Expect, o.Token
 	x.datagram = append(e.freeBuffer(), datagram...)
 	if x.expect != ExpectNothing {
-		e.byToken.insert(e.hash.token(matchAddr(to), x.token), n+1)
+		x.tokenHash = tokenHash
+		e.byToken.insert(x.tokenHash, n+1)
 	}
 	e.peers.at(pn).open++
 	return n, nil
@@ -133,7 +141,7 @@ func (e *Endpoint) open(to peer.Addr, datagram []byte, o SendOptions) (uint32, e
 
 // respondReliably sends a Confirmable response by itself (§5.2.2).
 func (e *Endpoint) respondReliably(to peer.Addr, datagram []byte) {
-	n, err := e.open(to, datagram, SendOptions{Confirmable: true})
+	n, err := e.open(to, datagram, SendOptions{Confirmable: true}, 0)
 	if err != nil {
 		e.stats.ResponsesLost++
 		return
@@ -151,7 +159,7 @@ func (e *Endpoint) respondReliably(to peer.Addr, datagram []byte) {
 // respondAtLeisure sends the response to a multicast request at "a random point of time
 // within the chosen leisure period" (§8.2).
 func (e *Endpoint) respondAtLeisure(to peer.Addr, datagram []byte) {
-	n, err := e.open(to, datagram, SendOptions{})
+	n, err := e.open(to, datagram, SendOptions{}, 0)
 	if err != nil {
 		e.stats.ResponsesLost++
 		return
@@ -353,7 +361,7 @@ func (e *Endpoint) close(n uint32) {
 	e.unmapID(n)
 	x := e.exchanges.at(n)
 	if x.expect != ExpectNothing {
-		e.byToken.remove(e.hash.token(matchAddr(x.to), x.token), n+1)
+		e.byToken.remove(x.tokenHash, n+1)
 	}
 	e.peers.at(x.peer).open--
 	e.keepBuffer(x.datagram)

@@ -27,7 +27,7 @@ type peerState struct {
 // peerOf returns the state of a peer, made if need be; false at MaxPeers.
 func (e *Endpoint) peerOf(to peer.Addr) (uint32, bool) {
 	addr := to.Remote()
-	hash := e.hash.peer(addr, 0)
+	hash := e.hash.remote(&addr, 0)
 	if n, ok := e.findPeer(hash, addr); ok {
 		return n, true
 	}
@@ -74,7 +74,7 @@ func (e *Endpoint) dropPeers() {
 			continue
 		}
 		e.wakes.stop(n)
-		e.byPeer.remove(e.hash.peer(e.peers.at(n).addr, 0), n+1)
+		e.byPeer.remove(e.hash.remote(&e.peers.at(n).addr, 0), n+1)
 		e.peers.remove(n)
 	}
 }
@@ -107,7 +107,7 @@ func (e *Endpoint) takeID(to peer.Addr) (message.ID, bool) {
 func (e *Endpoint) IDsExhausted(now time.Time, to peer.Addr) bool {
 	e.tick(now)
 	addr := to.Remote()
-	n, ok := e.findPeer(e.hash.peer(addr, 0), addr)
+	n, ok := e.findPeer(e.hash.remote(&addr, 0), addr)
 	if !ok {
 		return false
 	}
@@ -121,7 +121,7 @@ func (e *Endpoint) heard(from peer.Addr) {
 		return
 	}
 	addr := from.Remote()
-	n, ok := e.findPeer(e.hash.peer(addr, 0), addr)
+	n, ok := e.findPeer(e.hash.remote(&addr, 0), addr)
 	if !ok || e.peers.at(n).rested == 0 {
 		return
 	}
