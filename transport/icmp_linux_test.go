@@ -93,7 +93,7 @@ func TestErrorsOfBusySocket(t *testing.T) {
 		closed, client := s.closedPort(t), s.listen(t, Config{})
 		self := s.at(client)
 		send(t, client, packet(closed, "lost"), packet(self, "first")) // the second send takes the notice
-		for i := range 2 * errorsEvery {
+		for i := range 100 {
 			send(t, client, packet(self, "next"))
 			if p := receive(t, client, 1, 1); p[0].Err != nil {
 				t.Logf("reported after %d datagrams", i)
@@ -102,6 +102,54 @@ func TestErrorsOfBusySocket(t *testing.T) {
 		}
 		t.Error("the error is not reported while there are datagrams")
 	})
+}
+
+// An error is reported although a sender took the notice of it, and the socket rests.
+func TestErrorTakenBySender(t *testing.T) {
+	errorQueue(t, func(t *testing.T, s setting) {
+		server, closed, client := s.listen(t, Config{}), s.closedPort(t), s.listen(t, Config{})
+		send(t, client, packet(closed, "lost"))
+		send(t, client, packet(s.at(server), "good"))
+		if p := receive(t, client, 1, 4); p[0].text() != "lost" || !errors.Is(p[0].Err, syscall.ECONNREFUSED) {
+			t.Errorf("got %q, %v, want the report", p[0].text(), p[0].Err)
+		}
+	})
+}
+
+// What a call that sent told already is passed over in the error queue, not what follows.
+func TestOwnErrorsAreNotReported(t *testing.T) {
+	errorQueue(t, func(t *testing.T, s setting) {
+		closed, client := s.closedPort(t), s.listen(t, Config{})
+		p := []Packet{{Buf: make([]byte, 65536), N: 65536, Peer: closed}, packet(closed, "lost")}
+		if n, err := client.WriteBatch(p); n != 1 || err != nil || !errors.Is(p[0].Err, syscall.EMSGSIZE) {
+			t.Fatalf("WriteBatch = %d, %v, %v", n, err, p[0].Err)
+		}
+		if p := receive(t, client, 1, 4); p[0].text() != "lost" || !errors.Is(p[0].Err, syscall.ECONNREFUSED) {
+			t.Errorf("got %q, %v, want the report", p[0].text(), p[0].Err)
+		}
+	})
+}
+
+// A socket holds no buffer longer than the call.
+func TestBuffersAreReleased(t *testing.T) {
+	s := setting{system: native, network: "udp4", ask: loopback4}
+	server, client := s.listen(t, Config{}), s.client(t)
+	send(t, client, packet(s.at(server), "x"))
+	receive(t, server, 1, 8)
+	held := []*frames{server.batch.(*mmsg).reader.frames}
+	for _, idle := range client.batch.(*mmsg).senders {
+		held = append(held, idle.frames)
+	}
+	if len(held) != 2 {
+		t.Fatalf("%d idle senders, want 1", len(held)-1)
+	}
+	for _, f := range held {
+		for i := range f.iovs {
+			if f.iovs[i].Base != nil {
+				t.Errorf("message %d keeps its buffer", i)
+			}
+		}
+	}
 }
 
 func TestDeliveryErrorText(t *testing.T) {
