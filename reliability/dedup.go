@@ -52,6 +52,7 @@ type record struct {
 	id      message.ID
 	class   class
 	fate    fate
+	hash    uint32 // under which the index has it
 }
 
 func (r *record) inHand() bool { return r.fate <= promised }
@@ -108,7 +109,7 @@ func newDedup(cfg *Config, hash *hasher) dedup {
 
 // key is the hash of what identifies a message. Type is part of it, as the copies of one
 // message are of one type.
-func (d *dedup) key(from *peer.Addr, id message.ID, confirmable bool) uint64 {
+func (d *dedup) key(from *peer.Addr, id message.ID, confirmable bool) uint32 {
 	extra := uint64(id) << 1
 	if confirmable {
 		extra |= 1
@@ -118,7 +119,7 @@ func (d *dedup) key(from *peer.Addr, id message.ID, confirmable bool) uint64 {
 
 // find returns the record of a message, nil if there is none or its lifetime is over.
 // The record moves with the next insert, reserve or expiry.
-func (d *dedup) find(now instant, key uint64, from peer.Addr, id message.ID, confirmable bool) (uint32, *record) {
+func (d *dedup) find(now instant, key uint32, from peer.Addr, id message.ID, confirmable bool) (uint32, *record) {
 	for p := d.index.find(key); p.ref != 0; p.next() {
 		r := d.at(p.ref)
 		if r.id == id && r.from == from && (r.class != nonConfirmable) == confirmable && now < r.expires {
@@ -144,9 +145,9 @@ func (d *dedup) inHand(now instant, ref uint32, from peer.Addr, id message.ID, c
 	return nil
 }
 
-// insert remembers a message that is not in the table. It returns false where the budget
+// insert remembers a message that is not in the table, under its key as hash. It returns false where the budget
 // is used up by messages in hand.
-func (d *dedup) insert(now instant, key uint64, r record) (uint32, bool) {
+func (d *dedup) insert(now instant, r record) (uint32, bool) {
 	l := &d.logs[r.class]
 	if !d.fits(l) {
 		if !d.makeRoom(chunkBytes, func() bool { return len(d.spare) > 0 || d.fits(l) }) {
@@ -166,7 +167,7 @@ func (d *dedup) insert(now instant, key uint64, r record) (uint32, bool) {
 	if r.inHand() {
 		l.inHand++
 	}
-	d.index.insert(key, ref)
+	d.index.insert(r.hash, ref)
 	return ref, true
 }
 
@@ -250,7 +251,7 @@ func (d *dedup) drop(l *recordLog, ref uint32) {
 	if r.fate == replied {
 		d.replies.drop(r.class, r.link)
 	}
-	d.index.remove(d.key(&r.from, r.id, r.class != nonConfirmable), ref)
+	d.index.remove(r.hash, ref)
 	l.records--
 	d.settle(r, silent) // nobody in hand may find it here again
 }
@@ -325,7 +326,7 @@ func (d *dedup) evict(l *recordLog) {
 			continue
 		}
 		if i != kept {
-			d.index.replace(d.key(&r.from, r.id, r.class != nonConfirmable), n<<8|uint32(i), n<<8|uint32(kept))
+			d.index.replace(r.hash, n<<8|uint32(i), n<<8|uint32(kept))
 			c.records[kept] = *r
 			r.fate = silent // as in drop
 		}

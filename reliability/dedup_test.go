@@ -268,9 +268,9 @@ func TestRequestInHandForLongerThanItsLifetime(t *testing.T) {
 func TestIndexAgreesWithAMap(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var x index
-		model := map[uint32]uint64{}
-		hash := rapid.Custom(func(t *rapid.T) uint64 {
-			return uint64(rapid.IntRange(0, 2).Draw(t, "segment"))<<56 | uint64(rapid.IntRange(0, 40).Draw(t, "tag"))
+		model := map[uint32]uint32{}
+		hash := rapid.Custom(func(t *rapid.T) uint32 {
+			return uint32(rapid.IntRange(0, 2).Draw(t, "segment"))<<24 | uint32(rapid.IntRange(0, 40).Draw(t, "tag"))
 		})
 		next := uint32(1)
 		for range rapid.IntRange(1, 200).Draw(t, "steps") {
@@ -334,25 +334,25 @@ func TestIndexAgreesWithAMap(t *testing.T) {
 // Peers spread over the segments and slots of an index, whatever differs between them.
 func TestHashSpreads(t *testing.T) {
 	h := newHasher(newRand(7))
-	for name, hash := range map[string]func(i int) uint64{
-		"address": func(i int) uint64 { a := numbered(i); return h.id(&a, 1) },
-		"id":      func(i int) uint64 { return h.id(&alice, message.ID(i)) },
-		"port": func(i int) uint64 {
+	for name, hash := range map[string]func(i int) uint32{
+		"address": func(i int) uint32 { a := numbered(i); return h.id(&a, 1) },
+		"id":      func(i int) uint32 { return h.id(&alice, message.ID(i)) },
+		"port": func(i int) uint32 {
 			a := peer.From(netip.AddrPortFrom(alice.AddrPort().Addr(), uint16(i)))
 			return h.id(&a, 1)
 		},
-		"local": func(i int) uint64 {
+		"local": func(i int) uint32 {
 			a := alice.WithLocal(numbered(i).AddrPort().Addr())
 			return h.local(&a, 1)
 		},
-		"token": func(i int) uint64 { return h.token(&alice, mustToken(fmt.Sprint(i))) },
+		"token": func(i int) uint32 { return h.token(&alice, mustToken(fmt.Sprint(i))) },
 	} {
 		const n = 1 << 16
 		var segments [256]int
 		tags := map[uint32]bool{}
 		for i := range n {
-			segments[hash(i)>>56]++
-			tags[uint32(hash(i))] = true
+			segments[hash(i)>>24]++
+			tags[hash(i)] = true
 		}
 		for i, k := range segments {
 			if k < n/256/2 || k > n/256*2 {

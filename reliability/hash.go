@@ -23,7 +23,7 @@ func newHasher(rng *rand.Rand) (h hasher) {
 }
 
 // local hashes an address, local part included, together with 64 bits more.
-func (h *hasher) local(a *peer.Addr, extra uint64) uint64 {
+func (h *hasher) local(a *peer.Addr, extra uint64) uint32 {
 	b := a.LocalBytes()
 	x := fold(binary.NativeEndian.Uint64(b[:8])^h.key[6], binary.NativeEndian.Uint64(b[8:])^h.key[7])
 	return h.remote(a, extra^x)
@@ -31,18 +31,18 @@ func (h *hasher) local(a *peer.Addr, extra uint64) uint64 {
 
 // remote hashes the remote part of an address together with 64 bits more. It takes a
 // pointer, since the copies of an Addr would cost more than the hash.
-func (h *hasher) remote(a *peer.Addr, extra uint64) uint64 {
+func (h *hasher) remote(a *peer.Addr, extra uint64) uint32 {
 	b := a.Bytes()
 	x := fold(binary.NativeEndian.Uint64(b[:8])^h.key[0], binary.NativeEndian.Uint64(b[8:])^h.key[1])
 	y := fold(uint64(a.Scope())<<16^uint64(a.Port())^h.key[2], extra^h.key[3])
-	return fold(x^h.key[4], y^h.key[5])
+	return uint32(fold(x^h.key[4], y^h.key[5]))
 }
 
 // id hashes an endpoint with a message ID.
-func (h *hasher) id(a *peer.Addr, id message.ID) uint64 { return h.remote(a, uint64(id)) }
+func (h *hasher) id(a *peer.Addr, id message.ID) uint32 { return h.remote(a, uint64(id)) }
 
 // token hashes an endpoint with a whole token.
-func (h *hasher) token(a *peer.Addr, token message.Token) uint64 {
+func (h *hasher) token(a *peer.Addr, token message.Token) uint32 {
 	var b [message.MaxTokenLength]byte
 	return h.remote(a, binary.LittleEndian.Uint64(extend(token.Append(b[:0])))+uint64(token.Len()))
 }

@@ -19,13 +19,13 @@ type inbound struct {
 }
 
 // receiveRequest takes a new request.
-func (e *Endpoint) receiveRequest(key uint64, from peer.Addr, multicast bool, v *message.View) Verdict {
+func (e *Endpoint) receiveRequest(key uint32, from peer.Addr, multicast bool, v *message.View) Verdict {
 	if e.requests.full() {
 		e.stats.OverloadInbound++
 		return Verdict{Overload: true}
 	}
 	n, _ := e.requests.add()
-	ref, ok := e.dedup.insert(e.now, key, record{from: from, id: v.ID(), class: classOf(v), link: n + 1})
+	ref, ok := e.dedup.insert(e.now, record{from: from, id: v.ID(), class: classOf(v), link: n + 1, hash: key})
 	if !ok {
 		e.requests.remove(n)
 		e.stats.OverloadDedup++

@@ -9,14 +9,14 @@ const (
 
 // A slot of an index: ref is what was put in, 0 where the slot is free.
 type slot struct {
-	tag uint32 // lower half of the hash
+	tag uint32 // the hash
 	ref uint32
 }
 
 // An index finds references by hash. It is an open-addressing table with linear probing
 // in segments that grow and shrink one by one, so that no operation ever walks the whole
 // table; it holds no pointer per entry and no keys: who asks compares the key behind a
-// reference. The zero index is empty. An index that has become empty holds no memory but
+// reference. The upper eight bits of a hash choose the segment, the lower ones the slot. The zero index is empty. An index that has become empty holds no memory but
 // a few of the smallest segments, kept for use.
 type index struct {
 	segments [indexSegments]segment
@@ -40,12 +40,12 @@ type probe struct {
 // find starts a probe for a hash:
 //
 //	for p := x.find(hash); p.ref != 0; p.next() { … }
-func (x *index) find(hash uint64) probe {
-	s := &x.segments[hash>>56]
+func (x *index) find(hash uint32) probe {
+	s := &x.segments[hash>>24]
 	if s.used == 0 {
 		return probe{}
 	}
-	p := probe{slots: s.slots, tag: uint32(hash), pos: uint32(hash) - 1}
+	p := probe{slots: s.slots, tag: hash, pos: hash - 1}
 	p.next()
 	return p
 }
@@ -63,12 +63,12 @@ func (p *probe) next() {
 }
 
 // insert adds a reference, which is not 0. The same hash may be there already.
-func (x *index) insert(hash uint64, ref uint32) {
-	s := &x.segments[hash>>56]
+func (x *index) insert(hash uint32, ref uint32) {
+	s := &x.segments[hash>>24]
 	if (s.used+1)*4 > len(s.slots)*3 {
 		x.resize(s, max(minSegmentSlots, len(s.slots)*2))
 	}
-	s.put(slot{uint32(hash), ref})
+	s.put(slot{hash, ref})
 	s.used++
 }
 
@@ -82,8 +82,8 @@ func (s *segment) put(n slot) {
 }
 
 // remove takes out a reference that was inserted under hash.
-func (x *index) remove(hash uint64, ref uint32) {
-	s := &x.segments[hash>>56]
+func (x *index) remove(hash uint32, ref uint32) {
+	s := &x.segments[hash>>24]
 	p := x.find(hash)
 	for p.ref != ref {
 		if p.ref == 0 {
@@ -116,7 +116,7 @@ func (s *segment) vacate(hole uint32) {
 }
 
 // replace changes a reference in its place.
-func (x *index) replace(hash uint64, old, ref uint32) {
+func (x *index) replace(hash uint32, old, ref uint32) {
 	p := x.find(hash)
 	for p.ref != old {
 		if p.ref == 0 {

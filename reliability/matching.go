@@ -18,7 +18,7 @@ func matchAddr(to peer.Addr) peer.Addr {
 }
 
 // findToken returns the exchange with a token towards an endpoint.
-func (e *Endpoint) findToken(hash uint64, addr peer.Addr, token message.Token) (uint32, bool) {
+func (e *Endpoint) findToken(hash uint32, addr peer.Addr, token message.Token) (uint32, bool) {
 	for p := e.byToken.find(hash); p.ref != 0; p.next() {
 		if x := e.exchanges.at(p.ref - 1); x.token == token && matchAddr(x.to) == addr {
 			return p.ref - 1, true
@@ -139,16 +139,16 @@ func (e *Endpoint) deliver(n uint32) Verdict {
 }
 
 // receiveResponse takes a response in a message of its own (§5.2.2, §5.2.3).
-func (e *Endpoint) receiveResponse(key uint64, from peer.Addr, v *message.View) Verdict {
+func (e *Endpoint) receiveResponse(key uint32, from peer.Addr, v *message.View) Verdict {
 	n, expected := e.findRequest(from, v.Token())
-	r := record{from: from, id: v.ID(), class: classOf(v), fate: silent}
+	r := record{from: from, id: v.ID(), class: classOf(v), fate: silent, hash: key}
 	if v.Type() == message.Confirmable {
 		if r.fate = rejected; expected {
 			r.fate = acknowledged
 		}
 	}
 	if expected || r.fate == rejected {
-		if _, ok := e.dedup.insert(e.now, key, r); !ok {
+		if _, ok := e.dedup.insert(e.now, r); !ok {
 			e.stats.NotRemembered++
 		}
 	}

@@ -35,8 +35,8 @@ type exchange struct {
 	hasID       bool   // in byID
 	step        int8   // which timeout comes next: 1 up to MaxRetransmit+1
 	attempts    int    // transmissions
-	tokenHash   uint64 // under which byToken has it, if a response is expected
-	idHash      uint64 // under which byID has it, if hasID
+	tokenHash   uint32 // under which byToken has it, if a response is expected
+	idHash      uint32 // under which byID has it, if hasID
 
 	first   instant // first transmission
 	timeout instant // the first one
@@ -84,7 +84,7 @@ func (e *Endpoint) Send(now time.Time, to peer.Addr, datagram []byte, o SendOpti
 	if err := checkSend(to, datagram, o); err != nil {
 		return 0, err
 	}
-	var hash uint64
+	var hash uint32
 	if o.Expect != ExpectNothing {
 		addr := matchAddr(to)
 		hash = e.hash.token(&addr, o.Token)
@@ -118,7 +118,7 @@ func (e *Endpoint) Send(now time.Time, to peer.Addr, datagram []byte, o SendOpti
 
 // open makes an exchange that is not yet under way. tokenHash is that of a token which a
 // response will have.
-func (e *Endpoint) open(to peer.Addr, datagram []byte, o SendOptions, tokenHash uint64) (uint32, error) {
+func (e *Endpoint) open(to peer.Addr, datagram []byte, o SendOptions, tokenHash uint32) (uint32, error) {
 	if e.exchanges.full() {
 		return 0, ErrTooManyExchanges
 	}

@@ -43,7 +43,7 @@ func (e *Endpoint) peerOf(to peer.Addr) (uint32, bool) {
 	return n, true
 }
 
-func (e *Endpoint) findPeer(hash uint64, addr peer.Addr) (uint32, bool) {
+func (e *Endpoint) findPeer(hash uint32, addr peer.Addr) (uint32, bool) {
 	for p := e.byPeer.find(hash); p.ref != 0; p.next() {
 		if e.peers.at(p.ref-1).addr == addr {
 			return p.ref - 1, true
