@@ -177,19 +177,22 @@ func TestAnswersFromAddressAsked(t *testing.T) {
 		if s.bind.IsValid() {
 			return
 		}
-		if s.ask.Is4() {
-			s.ask = netip.MustParseAddr("127.0.0.2")
+		from, asked := s.ask, []netip.Addr{s.ask, s.ask}
+		if s.ask.Is4() { // each time another
+			asked = []netip.Addr{netip.MustParseAddr("127.0.0.2"), netip.MustParseAddr("127.0.0.3"), s.ask}
 		}
 		server := s.listen(t, Config{})
-		client := mustListen(t, s.system, "udp", net.JoinHostPort(map[bool]string{true: "127.0.0.1", false: "::1"}[s.ask.Is4()], "0"), Config{})
-		send(t, client, packet(s.at(server), "question"))
-		p := receive(t, server, 1, 4)
-		if got := p[0].Peer.Local(); got != s.ask {
-			t.Fatalf("the question came to %v, want %v", got, s.ask)
-		}
-		send(t, server, p...)
-		if got := receive(t, client, 1, 4)[0].Peer.Remote(); got != s.at(server) {
-			t.Errorf("the answer came from %v, want %v", got, s.at(server))
+		client := mustListen(t, s.system, "udp", net.JoinHostPort(from.String(), "0"), Config{})
+		for _, s.ask = range asked {
+			send(t, client, packet(s.at(server), "question"))
+			p := receive(t, server, 1, 4)
+			if got := p[0].Peer.Local(); got != s.ask {
+				t.Fatalf("the question came to %v, want %v", got, s.ask)
+			}
+			send(t, server, p...)
+			if got := receive(t, client, 1, 4)[0].Peer.Remote(); got != s.at(server) {
+				t.Errorf("the answer came from %v, want %v", got, s.at(server))
+			}
 		}
 	})
 }
