@@ -3,6 +3,7 @@ package coap
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/motewire/coap/message"
@@ -29,9 +30,6 @@ type call struct {
 	acked    bool
 	// ackSuffices says that the acknowledgement ends the call: no response is wanted.
 	ackSuffices bool
-
-	// interrupted says that context or shard ended before the call did.
-	interrupted bool
 
 	// recognized are the critical options that the response may have: the core's, the
 	// client's and those of the request.
@@ -87,7 +85,7 @@ func (c *call) end(now time.Time, r *Response, err error) {
 func (c *call) phase() string {
 	switch {
 	case c.attempts == 0:
-		return "its turn to be sent"
+		return "send"
 	case c.acked:
 		return "response"
 	}
@@ -211,13 +209,13 @@ func (s *shard) wait(ctx context.Context, c *call) error {
 		return c.err
 	}
 	s.eng.cancel(time.Now(), c)
-	c.over, c.interrupted = true, true
+	c.over = true
 	if ctx.Err() == nil {
 		return ErrClosed
 	}
 	err := context.Cause(ctx)
 	if c.attempts == 0 && s.eng.ep.IDsExhausted(time.Now(), c.to) {
-		return errors.Join(ErrMessageIDsExhausted, err)
+		return fmt.Errorf("%w: %w", ErrMessageIDsExhausted, err)
 	}
 	return err
 }
@@ -228,7 +226,7 @@ func (c *call) failed(r *Request, err error) error {
 	if r.Method == message.Empty {
 		op.Op = "ping"
 	}
-	if c.interrupted { // else the error says itself how far it came
+	if c.outbound != 0 {
 		op.Attempts, op.Phase = c.attempts, c.phase()
 	}
 	return op

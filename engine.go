@@ -24,6 +24,7 @@ type engine struct {
 // receive takes one packet into x and reports whether it is a request to be served.
 func (e *engine) receive(now time.Time, p *transport.Packet, x *exchange) bool {
 	datagram := p.Buf[:p.N]
+	x.duplicate = false
 	if p.Err != nil {
 		e.ep.Unreachable(now, p.Peer, datagram, p.Err)
 		return false

@@ -42,7 +42,7 @@ type OpError struct {
 	URL      string // what was asked, empty where the peer was addressed itself
 	Peer     string // address and port, empty before it was known
 	Attempts int    // transmissions of the request
-	Phase    string // "resolve", "send", "acknowledgement", "response"
+	Phase    string // what it waited for: "resolve", "send", "acknowledgement", "response"
 	Err      error
 }
 
@@ -57,14 +57,32 @@ func (e *OpError) Error() string {
 	if e.Peer != "" && !strings.Contains(e.URL, e.Peer) {
 		b.WriteString(" at " + e.Peer)
 	}
-	if e.Phase != "" {
-		b.WriteString(": waiting for " + e.Phase)
+	var x *reliability.ExchangeError
+	if errors.As(e.Err, &x) {
+		e.appendEnd(&b, x)
+	} else {
+		e.appendPhase(&b)
+		fmt.Fprintf(&b, ": %v", e.Err)
 	}
-	if e.Attempts > 0 {
-		fmt.Fprintf(&b, " (%d sent)", e.Attempts)
-	}
-	fmt.Fprintf(&b, ": %v", e.Err)
 	return b.String()
+}
+
+// appendEnd tells what the message layer said, without what was said before.
+func (e *OpError) appendEnd(b *strings.Builder, x *reliability.ExchangeError) {
+	fmt.Fprintf(b, ": %s (%d sent)", strings.TrimPrefix(x.Err.Error(), "reliability: "), x.Attempts)
+	if x.Cause != nil {
+		fmt.Fprintf(b, ": %v", x.Cause)
+	}
+}
+
+func (e *OpError) appendPhase(b *strings.Builder) {
+	switch e.Phase {
+	case "", "resolve": // the cause says it
+	case "send":
+		b.WriteString(": waiting to be sent")
+	default:
+		fmt.Fprintf(b, ": waiting for %s (%d sent)", e.Phase, e.Attempts)
+	}
 }
 
 // Unwrap returns the cause.

@@ -307,8 +307,11 @@ func (x *exchange) Send() error {
 	return x.shard.late(x)
 }
 
-// makeContext makes the request's context on its first use.
-func (x *exchange) makeContext() {
+// context returns the request's context, made on its first use.
+func (x *exchange) context() context.Context {
+	if x.req.ctx != nil {
+		return x.req.ctx
+	}
 	n := x.shard.core
 	ctx, cancel := context.WithCancelCause(n.ctx)
 	if t := n.limits.HandlerTimeout; t > 0 {
@@ -320,7 +323,11 @@ func (x *exchange) makeContext() {
 	x.shard.mu.Lock()
 	defer x.shard.mu.Unlock()
 	x.cancel = cancel
-	if x.unwanted {
+	switch {
+	case x.ended:
+		cancel(errAnswered)
+	case x.unwanted:
 		cancel(ErrReset)
 	}
+	return ctx
 }

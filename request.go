@@ -29,7 +29,6 @@ type Request struct {
 	match   match         // what the Mux found
 	ctx     context.Context
 	cancel  context.CancelCauseFunc
-	cloned  bool
 	pattern string
 }
 
@@ -165,7 +164,7 @@ func (r *Request) Context() context.Context {
 		if r.x == nil {
 			return context.Background()
 		}
-		r.x.makeContext()
+		r.ctx = r.x.context()
 	}
 	return r.ctx
 }
@@ -271,7 +270,10 @@ func (r *Request) Peer() Peer {
 // Clone returns a copy that is valid for good, with its own copy of the datagram.
 func (r *Request) Clone() *Request {
 	c := *r
-	c.cloned = true
+	if r.x != nil {
+		c.ctx = r.Context()
+		c.x = &exchange{shard: r.x.shard, peer: r.x.peer, multicast: r.x.multicast}
+	}
 	if r.view != nil {
 		c.view = new(message.View)
 		_ = c.view.Parse(bytes.Clone(r.view.Datagram())) // it parsed before
