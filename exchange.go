@@ -16,9 +16,6 @@ type peerAddr = peer.Addr
 // poison makes freed receive buffers unreadable, so that tests find a stray alias.
 var poison = false
 
-// maxETag is the longest ETag in bytes (RFC 7252 §5.10.6).
-const maxETag = 8
-
 // An exchange is one received datagram and, where that is a request, all that serving it
 // takes. Exchanges are used again; a slot of a batch owns one while the datagram is
 // handled in place, and the goroutine of a slow handler takes it along.

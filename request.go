@@ -28,7 +28,6 @@ type Request struct {
 	x       *exchange     // the exchange being served; nil at the client
 	match   match         // what the Mux found
 	ctx     context.Context
-	cancel  context.CancelCauseFunc
 	pattern string
 }
 

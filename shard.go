@@ -211,7 +211,7 @@ func (s *shard) released(x *exchange, answered bool) {
 		return
 	}
 	s.mu.Lock() // take may still look at x
-	s.mu.Unlock()
+	defer s.mu.Unlock()
 	x.unref()
 }
 
