@@ -504,6 +504,14 @@ func TestCancel(t *testing.T) {
 	}
 }
 
+// None is no exchange: what the Endpoint sends by itself stays.
+func TestCancelOfNone(t *testing.T) {
+	b := newBench(t, Config{})
+	b.receive(alice, empty(message.Confirmable, 1))
+	b.e.Cancel(b.now, 0)
+	b.want(empty(message.Reset, 1))
+}
+
 func TestSendRefuses(t *testing.T) {
 	b := newBench(t, Config{MaxOutbound: 3, MaxQueued: 1, MaxPeers: 2})
 	one := SendOptions{Confirmable: true, Expect: ExpectOne, Token: mustToken("t")}

@@ -22,7 +22,7 @@ type Config struct {
 
 	// DedupBytes is the memory for remembered messages and their replies, with all
 	// tables (default 64 MiB, at least 256 KiB). Where it is used up, the oldest records
-	// go before their time; see [Endpoint].
+	// go before their time, in the order that the package comment states.
 	DedupBytes int
 	// MaxInbound is how many requests may be in the hands of the layer above at once
 	// (default 65,536). A request beyond it is not taken: Verdict.Overload.
@@ -34,8 +34,9 @@ type Config struct {
 	// MaxQueued is how many of them may wait for one peer (default 1,024). Send then
 	// returns [ErrQueueFull].
 	MaxQueued int
-	// MaxPeers is to how many peers messages with own IDs may be under way at once
-	// (default 1,048,576). Send then returns [ErrTooManyPeers]; a response that is not
+	// MaxPeers is to how many peers messages with own IDs may be under way at once, or have
+	// been within about ten minutes (default 1,048,576, of some 160 bytes each). A peer that
+	// only gets piggybacked responses does not count. Send then returns [ErrTooManyPeers]; a response that is not
 	// piggybacked is dropped and counted.
 	MaxPeers int
 }

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/motewire/coap/message"
 	"github.com/motewire/coap/peer"
@@ -137,6 +138,16 @@ func TestNothingIsLeftBehind(t *testing.T) {
 		if x.bytes != 0 {
 			t.Errorf("index of %s: %d bytes", name, x.bytes)
 		}
+	}
+}
+
+// The budget counts chunks as the allocator sees them.
+func TestChunkSizes(t *testing.T) {
+	if n := unsafe.Sizeof(recordChunk{}); n > chunkBytes || n < chunkBytes-64 {
+		t.Errorf("a chunk of records has %d bytes, want just %d", n, chunkBytes)
+	}
+	if n := unsafe.Sizeof(replyBlock{}); n != blockBytes {
+		t.Errorf("a block of replies has %d bytes, want %d", n, blockBytes)
 	}
 }
 

@@ -313,6 +313,9 @@ func (e *Endpoint) fireAwaiting() {
 // nothing if x is over.
 func (e *Endpoint) Cancel(now time.Time, x Outbound) {
 	e.tick(now)
+	if x == 0 {
+		return
+	}
 	e.out.forget(x)
 	if n, ok := e.exchanges.resolve(uint64(x)); ok {
 		pn := e.exchanges.at(n).peer
