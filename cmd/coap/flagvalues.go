@@ -241,3 +241,17 @@ func (v *secondsValue) Set(s string) error {
 	*v = secondsValue(seconds * float64(time.Second))
 	return nil
 }
+
+// countValue counts how often a flag stands that takes no value.
+type countValue int
+
+func (v *countValue) String() string { return "" }
+func (v *countValue) Type() string   { return "bool" } // the help shows no value
+
+func (v *countValue) Set(s string) error {
+	if s != "true" {
+		return errors.New("it takes no value and is repeated: -v -v")
+	}
+	*v++
+	return nil
+}

@@ -21,24 +21,27 @@ type request struct {
 }
 
 // requestCommand returns the command of a method. do carries the request out.
-func (c *cli) requestCommand(method string, code message.Code, do func(context.Context, *request) error) *cobra.Command {
-	r := &request{code: code}
+func (c *cli) requestCommand(m method, do func(context.Context, *request) error) *cobra.Command {
+	r := &request{code: m.code}
 	cmd := &cobra.Command{
-		Use:   method + " URI",
-		Short: fmt.Sprintf("Send a %v request", code.Name()),
-		Long: fmt.Sprintf(`%s sends a %v request. A URI without scheme means coap://.
+		Use:   m.name + " URI",
+		Short: m.short,
+		Long: fmt.Sprintf(`%s sends a %v request and prints the body of the response. A URI without scheme
+means coap://.
 
 Flags are those of coap-client, with two exceptions: -e takes the text as it stands,
-without percent-decoding, and -v is repeated instead of taking a number.`, method, code.Name()),
-		Annotations: map[string]string{isRequest: method},
+without percent-decoding, and -v is repeated instead of taking a number. Without -B a
+request is given up after 90 seconds, or later where retransmissions take longer.`, m.name, m.code.Name()),
+		Example:     m.example,
+		Annotations: map[string]string{isRequest: m.name},
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
-			if err := r.check(method); err != nil {
+			if err := r.check(m.name); err != nil {
 				return err
 			}
-			if r.uri, err = uriArgument(method, args); err != nil {
+			if r.uri, err = uriArgument(m.name, args); err != nil {
 				return err
 			}
-			if r.payload, err = c.readPayload(&r.requestFlags); err != nil {
+			if r.payload, err = c.readPayload(cmd.Context(), &r.requestFlags); err != nil {
 				return err
 			}
 			r.sorted = r.sortedOptions()
@@ -50,7 +53,7 @@ without percent-decoding, and -v is repeated instead of taking a number.`, metho
 }
 
 // readPayload returns what -e or -f say, nil where there is neither.
-func (c *cli) readPayload(r *requestFlags) ([]byte, error) {
+func (c *cli) readPayload(ctx context.Context, r *requestFlags) ([]byte, error) {
 	switch r.file {
 	case "":
 		if r.text.set {
@@ -58,9 +61,24 @@ func (c *cli) readPayload(r *requestFlags) ([]byte, error) {
 		}
 		return nil, nil
 	case "-":
-		b, err := io.ReadAll(c.stdin)
-		return b, ioError(err)
+		return c.readStdin(ctx)
 	}
 	b, err := os.ReadFile(r.file)
 	return b, ioError(err)
+}
+
+// readStdin ends with the input or with ctx, as standard input may be a pipe that nobody
+// closes.
+func (c *cli) readStdin(ctx context.Context) (b []byte, err error) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		b, err = io.ReadAll(c.stdin)
+	}()
+	select {
+	case <-done:
+		return b, ioError(err)
+	case <-ctx.Done():
+		return nil, &statusError{status: exitInterrupted}
+	}
 }

@@ -11,18 +11,25 @@ import (
 	"github.com/motewire/coap/message"
 )
 
-// requestMethods are the commands that are a request method.
-var requestMethods = []struct {
-	name string
-	code message.Code
-}{
-	{"get", message.GET},
-	{"put", message.PUT},
-	{"post", message.POST},
-	{"delete", message.DELETE},
-	{"fetch", message.FETCH},
-	{"patch", message.PATCH},
-	{"ipatch", message.IPATCH},
+// A method is a command that is a request method.
+type method struct {
+	name    string
+	code    message.Code
+	short   string // of the help
+	example string // of the help
+}
+
+var requestMethods = []method{
+	{"get", message.GET, "Get a representation", `  coap get localhost/temperature
+  coap get -A json --include coap://[::1]/config`},
+	{"put", message.PUT, "Create or replace a resource", `  coap put -e 22.5 localhost/temperature
+  coap put -t json -f config.json localhost/config`},
+	{"post", message.POST, "Have a resource process a payload", `  coap post -t json -e '{"value":22.5}' localhost/readings
+  date | coap post -f - localhost/log`},
+	{"delete", message.DELETE, "Delete a resource", `  coap delete localhost/readings/7`},
+	{"fetch", message.FETCH, "Get what a payload asks for", `  coap fetch -t json -e '["temperature"]' localhost/readings`},
+	{"patch", message.PATCH, "Change a resource in part", `  coap patch -t application/merge-patch+json -e '{"interval":60}' localhost/config`},
+	{"ipatch", message.IPATCH, "Change a resource in part, idempotently", `  coap ipatch -t application/merge-patch+json -e '{"interval":60}' localhost/config`},
 }
 
 // isMethod tells whether s names a request method, in any case.
@@ -50,26 +57,33 @@ type requestFlags struct {
 	noURIHost      bool             // -U
 	hopLimit       uint8            // -H; 0: none given
 	block          blockValue       // -b
+	proxy          string           // -P; a URI
+	observeFor     time.Duration    // -s; 0: not observed
 
-	// How it travels.
-	proxy        string        // -P; a URI
+	travelFlags
+	outputFlags
+}
+
+// travelFlags say how messages travel, and what is told of their way.
+type travelFlags struct {
 	localPort    uint16        // -p; 0: any
 	localAddress netip.Addr    // -a; invalid: any
 	loss         lossValue     // -l; share of datagrams, 0 to 1
 	seed         uint64        // of the losses
 	timeout      time.Duration // -B; 0: none given
-	observeFor   time.Duration // -s; 0: not observed
 	retries      uint          // MAX_RETRANSMIT
 	ackTimeout   time.Duration // ACK_TIMEOUT
+	pcap         string
+	verbose      countValue // -v
+}
 
-	// What comes out.
+// outputFlags say how a response is shown.
+type outputFlags struct {
 	output  string // -o
-	pcap    string
-	newline bool // -w
+	newline bool   // -w
 	include bool
 	json    bool
 	noFail  bool
-	verbose int // -v, counted
 }
 
 // define adds the flags to a set.
@@ -77,36 +91,49 @@ func (r *requestFlags) define(f *pflag.FlagSet) {
 	f.StringVarP(&r.method, "method", "m", "", "")
 	_ = f.MarkHidden("method")
 	f.SortFlags = false
-
-	f.BoolVarP(&r.nonConfirmable, "non", "N", false, "send the request non-confirmable")
 	f.VarP(&r.text, "payload", "e", "send `TEXT` as it stands, without percent-decoding")
 	f.StringVarP(&r.file, "file", "f", "", "send the content of `FILE`, - is standard input")
 	f.VarP(&r.contentFormat, "content-format", "t", "Content-Format of the payload: number, media type or alias")
+	r.defineOptions(f)
+	f.VarP(&r.block, "block", "b", "block size of 16 to 1024 bytes, or one block of that size")
+	f.StringVarP(&r.proxy, "proxy", "P", "", "send the request to the proxy `URI`")
+	f.VarP((*secondsValue)(&r.observeFor), "subscribe", "s", "observe the resource for that time")
+	r.travelFlags.define(f, 4)
+	r.outputFlags.define(f)
+}
+
+// defineOptions adds the flags for header and options, which requests without payload
+// have too.
+func (r *requestFlags) defineOptions(f *pflag.FlagSet) {
 	f.VarP(&r.accept, "accept", "A", "Content-Format that is wanted: number, media type or alias")
+	f.BoolVarP(&r.nonConfirmable, "non", "N", false, "send the request non-confirmable")
 	f.VarP((*optionsValue)(&r.options), "option", "O", "add an option; 0x… is hex; may be repeated")
 	f.VarP(&r.token, "token", "T", "use this token; 0x… is hex")
 	f.BoolVarP(&r.noURIHost, "no-uri-host", "U", false, "send neither Uri-Host nor Uri-Port")
 	f.VarP((*hopLimitValue)(&r.hopLimit), "hop-limit", "H", "proxies that the request may pass, 1 to 255")
-	f.VarP(&r.block, "block", "b", "block size of 16 to 1024 bytes, or one block of that size")
+}
 
-	f.StringVarP(&r.proxy, "proxy", "P", "", "send the request to the proxy `URI`")
-	f.Uint16VarP(&r.localPort, "port", "p", 0, "send from the local `PORT`")
-	f.VarP((*addressValue)(&r.localAddress), "address", "a", "send from this local address")
-	f.VarP(&r.loss, "loss", "l", "drop that share of the datagrams, both ways: 20% or 0.2")
-	f.Uint64Var(&r.seed, "seed", 1, "choose with `N` which datagrams -l drops")
-	f.VarP((*secondsValue)(&r.timeout), "timeout", "B", "give up after that time")
-	f.VarP((*secondsValue)(&r.observeFor), "subscribe", "s", "observe the resource for that time")
-	f.UintVar(&r.retries, "retries", 4, "retransmit up to `N` times")
-	r.ackTimeout = 2 * time.Second
-	f.Var((*secondsValue)(&r.ackTimeout), "ack-timeout", "wait that long, half as much again at most, before the first retransmission")
+// define adds the flags to a set; retries is how often messages are sent again by default.
+func (t *travelFlags) define(f *pflag.FlagSet, retries uint) {
+	f.Uint16VarP(&t.localPort, "port", "p", 0, "send from the local `PORT`")
+	f.VarP((*addressValue)(&t.localAddress), "address", "a", "send from this local address")
+	f.VarP(&t.loss, "loss", "l", "drop that share of the datagrams, both ways: 20% or 0.2")
+	f.Uint64Var(&t.seed, "seed", 1, "choose with `N` which datagrams -l drops")
+	f.VarP((*secondsValue)(&t.timeout), "timeout", "B", "give up after that time")
+	f.UintVar(&t.retries, "retries", retries, "retransmit up to `N` times")
+	t.ackTimeout = 2 * time.Second
+	f.Var((*secondsValue)(&t.ackTimeout), "ack-timeout", "wait that long, or half as much again, for the acknowledgement")
+	f.StringVar(&t.pcap, "pcap", "", "write what goes over the wire to `FILE`, as pcapng")
+	f.VarPF(&t.verbose, "verbose", "v", "print the messages on standard error; twice: with hex").NoOptDefVal = "true"
+}
 
-	f.StringVarP(&r.output, "output", "o", "", "write the body to `FILE`")
-	f.StringVar(&r.pcap, "pcap", "", "write what goes over the wire to `FILE`, as pcapng")
-	f.BoolVarP(&r.newline, "newline", "w", false, "end the body with a newline")
-	f.BoolVar(&r.include, "include", false, "print status and options before the body")
-	f.BoolVar(&r.json, "json", false, "print one JSON object per response")
-	f.BoolVar(&r.noFail, "no-fail", false, "exit with 0 for a 4.xx or 5.xx too")
-	f.CountVarP(&r.verbose, "verbose", "v", "print the messages on standard error; repeated: with hex")
+// define adds the flags to a set.
+func (o *outputFlags) define(f *pflag.FlagSet) {
+	f.StringVarP(&o.output, "output", "o", "", "write the body to `FILE`, - is standard output")
+	f.BoolVarP(&o.newline, "newline", "w", false, "end the body with a newline")
+	f.BoolVar(&o.include, "include", false, "print status and options before the body")
+	f.BoolVar(&o.json, "json", false, "print one JSON object per response")
+	f.BoolVar(&o.noFail, "no-fail", false, "exit with 0 for a 4.xx or 5.xx too")
 }
 
 // check finds what flags say together and each alone does not.
@@ -149,10 +176,16 @@ func uriArgument(command string, args []string) (string, error) {
 		return "", usageErrorf("%s takes one URI, got %q before it; -v takes no number, it is repeated: -v -v", command, args[0])
 	case len(args) > 1:
 		return "", usageErrorf("%s takes one URI, got %q too; quote what belongs together", command, args[1])
-	case hasScheme(args[0]):
-		return args[0], nil
 	}
-	return "coap://" + args[0], nil
+	return withScheme(args[0]), nil
+}
+
+// withScheme returns a URI that may have been typed without its scheme.
+func withScheme(uri string) string {
+	if hasScheme(uri) {
+		return uri
+	}
+	return "coap://" + uri
 }
 
 // hasScheme tells whether an argument begins with a scheme and two slashes.

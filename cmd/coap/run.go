@@ -80,7 +80,10 @@ early, 130 interrupted.`,
 	root.SetErr(c.stderr)
 	root.SetFlagErrorFunc(flagError)
 	root.PersistentFlags().Var(&c.color, "color", "colour the output: auto, always or never")
-	root.AddCommand(c.decodeCommand(), c.versionCommand())
+	for _, m := range requestMethods {
+		root.AddCommand(c.requestCommand(m, c.send))
+	}
+	root.AddCommand(c.discoverCommand(), c.pingCommand(), c.decodeCommand(), c.versionCommand())
 	return root
 }
 
