@@ -106,12 +106,15 @@ func emptyResponse() *Response {
 // do sends a request to a peer and waits for its response.
 func (s *shard) do(ctx context.Context, to peer.Addr, options *optionList, r *Request) (*Response, error) {
 	c := &call{shard: s, to: to, done: make(chan struct{}, 1)}
-	err := s.begin(c, options, r, reliability.ExpectOne)
+	err := context.Cause(ctx)
 	if err == nil {
-		s.traceBegin(c.began, c, r)
-		err = s.wait(ctx, c)
+		err = s.begin(c, options, r, reliability.ExpectOne)
 	}
 	if err != nil {
+		return nil, c.failed(r, err)
+	}
+	s.traceBegin(c.began, c, r)
+	if err = s.wait(ctx, c); err != nil {
 		err = c.failed(r, err)
 	}
 	s.traceEnd(c, r, err)

@@ -141,6 +141,9 @@ type rawPeer struct {
 	conn *simnet.Conn
 	to   peer.Addr
 	in   chan []byte
+
+	mu   sync.Mutex
+	from peer.Addr // who sent last
 }
 
 // newRawPeer returns a peer on the server's network whose datagrams go to the server.
@@ -168,6 +171,9 @@ func (p *rawPeer) read() {
 			return
 		}
 		if packets[0].Err == nil {
+			p.mu.Lock()
+			p.from = packets[0].Peer
+			p.mu.Unlock()
 			p.in <- bytes.Clone(packets[0].Buf[:packets[0].N])
 		}
 	}
@@ -183,6 +189,15 @@ func (p *rawPeer) send(datagrams ...[]byte) {
 	if n, err := p.conn.WriteBatch(packets); n != len(packets) || err != nil {
 		p.t.Fatalf("%d sent, %v, %v", n, err, packets[0].Err)
 	}
+}
+
+// reply sends a datagram to who sent last.
+func (p *rawPeer) reply(datagram []byte) {
+	p.t.Helper()
+	p.mu.Lock()
+	p.to = p.from
+	p.mu.Unlock()
+	p.send(datagram)
 }
 
 // receive returns the next message, or fails where none comes within d. Zero is enough

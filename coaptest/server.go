@@ -56,6 +56,11 @@ func (s *Server) Start() {
 	if err != nil {
 		panic(fmt.Errorf("coaptest: Start: %w", err))
 	}
+	for _, g := range s.Config.Groups { // Serve would, too, but maybe after the first request
+		if err := conn.JoinGroup(g.Addr, nil); err != nil {
+			panic(fmt.Errorf("coaptest: Start: %w", err))
+		}
+	}
 	s.Addr = conn.LocalAddr()
 	s.URL = "coap://" + s.Addr.Addr().String()
 	ctx, stop := context.WithCancel(context.Background())
