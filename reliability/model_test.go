@@ -351,8 +351,8 @@ func (m *machine) check(t *rapid.T) {
 	}
 	internal := 0
 	for _, c := range m.e.exchanges.chunks {
-		for i := range c {
-			if c[i].generation != 0 && c[i].value.internal {
+		for i := range c.cells {
+			if c.cells[i].generation != 0 && c.cells[i].value.internal {
 				internal++
 			}
 		}

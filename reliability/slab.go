@@ -4,14 +4,21 @@ const slabChunk = 256
 
 // A slab holds values in numbered cells that never move, up to a limit. A number is
 // given again after its value was freed; a handle never is. Cells can be chained into
-// lists, each into one at a time. Memory goes back when the last value is freed.
+// lists, each into one at a time. Chunks whose cells are all free go back to the system,
+// but for one.
 type slab[T any] struct {
-	chunks []*[slabChunk]cell[T]
+	chunks []*slabCells[T] // nil: given back
+	unused []uint32        // numbers of those
+	empty  int             // chunks with all cells free
 	free   list
-	next   uint32 // cells from here on were never used
 	live   int
 	limit  int
 	issued uint32 // handles given so far: the generation of the last one
+}
+
+type slabCells[T any] struct {
+	cells [slabChunk]cell[T]
+	live  int
 }
 
 type cell[T any] struct {
@@ -34,16 +41,15 @@ func (s *slab[T]) add() (n uint32, ok bool) {
 	if s.full() {
 		return 0, false
 	}
-	if s.free.head != 0 {
-		n = s.free.head - 1
-		s.unlink(&s.free, n)
-	} else {
-		n = s.next
-		s.next++
-		if int(n/slabChunk) == len(s.chunks) {
-			s.chunks = append(s.chunks, new([slabChunk]cell[T]))
-		}
+	if s.free.head == 0 {
+		s.grow()
 	}
+	n = s.free.tail - 1 // the one freed last is warm
+	s.unlink(&s.free, n)
+	if c := s.chunks[n/slabChunk]; c.live == 0 {
+		s.empty--
+	}
+	s.chunks[n/slabChunk].live++
 	if s.issued++; s.issued == 0 {
 		s.issued = 1
 	}
@@ -52,29 +58,42 @@ func (s *slab[T]) add() (n uint32, ok bool) {
 	return n, true
 }
 
+// grow adds a chunk of free cells.
+func (s *slab[T]) grow() {
+	i := uint32(len(s.chunks))
+	if k := len(s.unused); k > 0 {
+		i, s.unused = s.unused[k-1], s.unused[:k-1]
+	} else {
+		s.chunks = append(s.chunks, nil)
+	}
+	s.chunks[i] = new(slabCells[T])
+	s.empty++
+	for n := uint32(slabChunk); n > 0; n-- {
+		s.push(&s.free, i*slabChunk+n-1)
+	}
+}
+
 // remove frees a cell, which is in no list.
 func (s *slab[T]) remove(n uint32) {
-	c := s.cell(n)
-	*c = cell[T]{}
-	if s.live--; s.live == 0 {
-		s.release()
+	*s.cell(n) = cell[T]{}
+	s.push(&s.free, n)
+	s.live--
+	i := n / slabChunk
+	if s.chunks[i].live--; s.chunks[i].live > 0 {
 		return
 	}
-	s.push(&s.free, n)
+	if s.empty == 0 {
+		s.empty = 1 // kept for use
+		return
+	}
+	for n := range uint32(slabChunk) {
+		s.unlink(&s.free, i*slabChunk+n)
+	}
+	s.chunks[i] = nil
+	s.unused = append(s.unused, i)
 }
 
-// release starts again, with at most one chunk of memory kept.
-func (s *slab[T]) release() {
-	if len(s.chunks) > 1 {
-		s.chunks = append([]*[slabChunk]cell[T](nil), s.chunks[0])
-	}
-	if len(s.chunks) > 0 {
-		clear(s.chunks[0][:min(s.next, slabChunk)])
-	}
-	s.free, s.next = list{}, 0
-}
-
-func (s *slab[T]) cell(n uint32) *cell[T] { return &s.chunks[n/slabChunk][n%slabChunk] }
+func (s *slab[T]) cell(n uint32) *cell[T] { return &s.chunks[n/slabChunk].cells[n%slabChunk] }
 
 func (s *slab[T]) at(n uint32) *T { return &s.cell(n).value }
 
@@ -86,10 +105,10 @@ func (s *slab[T]) handle(n uint32) uint64 {
 // resolve returns the cell that a handle names, false if its value was freed.
 func (s *slab[T]) resolve(handle uint64) (n uint32, ok bool) {
 	n = uint32(handle) - 1
-	if uint32(handle) == 0 || n >= s.next || s.cell(n).generation != uint32(handle>>32) {
+	if i := n / slabChunk; uint32(handle) == 0 || i >= uint32(len(s.chunks)) || s.chunks[i] == nil {
 		return 0, false
 	}
-	return n, true
+	return n, s.cell(n).generation == uint32(handle>>32)
 }
 
 // push appends a cell to a list.
