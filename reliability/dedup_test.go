@@ -238,6 +238,51 @@ func TestOverloadOfRequestsInHand(t *testing.T) {
 	}
 }
 
+// Old records behind many requests in hand are found step by step, within the budget.
+func TestBudgetBehindRequestsInHand(t *testing.T) {
+	const budget = 1 << 20
+	b := newBench(t, Config{DedupBytes: budget})
+	v := parse(t, encode(message.Confirmable, message.POST, 3, "t", ""))
+	const inHand = 40 * chunkRecords // more chunks than one message may evict
+	for i := range inHand {
+		if x := b.e.Receive(b.now, numbered(i), false, v); x.Kind != Request {
+			t.Fatalf("request %d: %+v", i, x)
+		}
+	}
+	taken, refused := 0, 0
+	for i := range 20_000 {
+		if x := b.serve(numbered(inHand+i), v, encode(0, message.Changed, 0, "t", "p")); x.Overload {
+			refused++
+		} else {
+			taken++
+		}
+		if s := b.e.Stats(); s.RememberedBytes > budget+64<<10 || s.PendingRequests != inHand {
+			t.Fatalf("after %d: %+v", i, s)
+		}
+	}
+	if s := b.e.Stats(); refused == 0 || taken < 10_000 || s.EvictedNonIdempotent == 0 {
+		t.Errorf("%d taken, %d refused: %+v", taken, refused, s)
+	}
+	for i := range inHand {
+		if x := b.e.Receive(b.now, numbered(i), false, v); x != (Verdict{Duplicate: true}) {
+			t.Fatalf("request %d in hand: %+v", i, x)
+		}
+	}
+}
+
+// A busy endpoint forgets without Advance.
+func TestMessagesReceivedExpireOldRecords(t *testing.T) {
+	b := newBench(t, Config{})
+	reply := encode(0, message.Content, 0, "t", "p")
+	for i := range 100_000 {
+		b.serve(alice, parse(t, encode(message.Confirmable, message.GET, message.ID(i), "t", "")), reply)
+		b.now = b.now.Add(10 * time.Millisecond)
+	}
+	if s := b.e.Stats(); s.Remembered > 24_701 {
+		t.Errorf("%d remembered of 247 s with 100 a second", s.Remembered)
+	}
+}
+
 func TestOverloadOfMaxInbound(t *testing.T) {
 	b := newBench(t, Config{MaxInbound: 2})
 	get := func(id message.ID) Verdict {

@@ -73,7 +73,6 @@ func (e *Endpoint) dropPeers() {
 			e.reviewLater(n)
 			continue
 		}
-		e.wakes.stop(n)
 		e.byPeer.remove(e.hash.remote(&e.peers.at(n).addr, 0), n+1)
 		e.peers.remove(n)
 	}

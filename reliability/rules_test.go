@@ -241,6 +241,17 @@ func TestSeparateResponse(t *testing.T) {
 	b.want(ack) // state for the ACK is retained (§4.2)
 }
 
+// RFC 7252 §5.2.2: "A server may also immediately send an acknowledgement if it knows in
+// advance that there will be no piggybacked response."
+func TestAcknowledgeAtOnce(t *testing.T) {
+	b := newBench(t, Config{AckDelay: -1})
+	x := b.request(alice, encode(message.Confirmable, message.GET, 9, "t", ""))
+	b.want(empty(message.Acknowledgement, 9))
+	b.e.Acknowledge(b.now, x)
+	b.pass(time.Second)
+	b.want() // once
+}
+
 // RFC 7252 §5.2.2: "(It may also be sent as a Non-confirmable message; see Section
 // 5.2.3.)"
 func TestResponseTypes(t *testing.T) {
