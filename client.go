@@ -151,22 +151,36 @@ func (c *Client) Do(ctx context.Context, r *Request) (*Response, error) {
 		return nil, &OpError{Op: r.Method.Name(), URL: r.URL, Phase: "resolve", Err: err}
 	}
 	var resp *Response
-	for _, to := range t.addrs {
+	err = c.tryEach(ctx, t.addrs, r.Method.Name(), r.URL, func(s *shard, to peer.Addr) (err error) {
 		if to.IsMulticast() && !r.call.nonConfirmable {
-			return nil, &OpError{Op: r.Method.Name(), URL: r.URL,
+			return &OpError{Op: r.Method.Name(), URL: r.URL,
 				Err: fmt.Errorf("%w: a group takes Client.Group, or NonConfirmable for its first answer", ErrURL)}
-		}
-		var s *shard
-		if s, err = c.shard(ctx, to); err != nil {
-			return nil, &OpError{Op: r.Method.Name(), URL: r.URL, Peer: to.String(), Err: err}
 		}
 		options := r.options(&t.uri, to)
 		resp, err = s.do(ctx, to, &options, r)
-		if !errors.Is(err, ErrUnreachable) { // else the name's next address may answer
-			break
+		return err
+	})
+	return resp, err
+}
+
+// tryEach tries the addresses of a host in turn. The next one may answer where the network
+// says that one can't be reached, or no socket can be had for its IP version: many names
+// have addresses of both. The error is the last of a message that was sent, if one was.
+func (c *Client) tryEach(ctx context.Context, addrs []peer.Addr, op, url string, try func(*shard, peer.Addr) error) error {
+	var err error
+	for _, to := range addrs {
+		s, openErr := c.shard(ctx, to)
+		if openErr != nil {
+			if err == nil {
+				err = &OpError{Op: op, URL: url, Peer: to.String(), Err: openErr}
+			}
+			continue
+		}
+		if err = try(s, to); !errors.Is(err, ErrUnreachable) {
+			return err
 		}
 	}
-	return resp, err
+	return err
 }
 
 // Ping sends a CoAP ping to the URL's host, whose path counts for nothing, and returns
@@ -178,15 +192,10 @@ func (c *Client) Ping(ctx context.Context, url string) (time.Duration, error) {
 		return 0, &OpError{Op: "ping", URL: url, Phase: "resolve", Err: err}
 	}
 	var rtt time.Duration
-	for _, to := range t.addrs {
-		var s *shard
-		if s, err = c.shard(ctx, to); err != nil {
-			return 0, &OpError{Op: "ping", URL: url, Peer: to.String(), Err: err}
-		}
-		if rtt, err = s.ping(ctx, to); !errors.Is(err, ErrUnreachable) {
-			break
-		}
-	}
+	err = c.tryEach(ctx, t.addrs, "ping", url, func(s *shard, to peer.Addr) (err error) {
+		rtt, err = s.ping(ctx, to)
+		return err
+	})
 	return rtt, err
 }
 

@@ -1,0 +1,55 @@
+package coap
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"testing"
+
+	"github.com/motewire/coap/peer"
+	"github.com/motewire/coap/transport"
+	"github.com/motewire/coap/transport/simnet"
+)
+
+// The next address of a name is tried where one can't be reached, or has no socket; the
+// error is that of the message that was sent.
+func TestAddressesInTurn(t *testing.T) {
+	v6 := peer.From(netip.MustParseAddrPort("[2001:db8::1]:5683"))
+	v4 := peer.From(netip.MustParseAddrPort("192.0.2.1:5683"))
+	other := peer.From(netip.MustParseAddrPort("192.0.2.2:5683"))
+	noIPv6 := errors.New("address family not supported")
+	tests := []struct {
+		name    string
+		addrs   []peer.Addr
+		results map[peer.Addr]error
+		tried   int
+		want    error
+	}{
+		{"no socket, then one", []peer.Addr{v6, v4}, nil, 1, nil},
+		{"no socket at all", []peer.Addr{v6, v6}, nil, 0, noIPv6},
+		{"unreachable, then reached", []peer.Addr{v4, other}, map[peer.Addr]error{v4: ErrUnreachable}, 2, nil},
+		{"unreachable, then no socket", []peer.Addr{v4, v6}, map[peer.Addr]error{v4: ErrUnreachable}, 1, ErrUnreachable},
+		{"no socket, then unreachable", []peer.Addr{v6, v4}, map[peer.Addr]error{v4: ErrUnreachable}, 1, ErrUnreachable},
+		{"reset, so it is there", []peer.Addr{v4, other}, map[peer.Addr]error{v4: ErrReset}, 1, ErrReset},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			network := simnet.New(1)
+			client := &Client{Listen: func(_ context.Context, name string) (transport.Conn, error) {
+				if name == "udp6" {
+					return nil, noIPv6
+				}
+				return network.Listen(netip.AddrPortFrom(netip.IPv4Unspecified(), 0))
+			}}
+			defer client.Close()
+			tried := 0
+			err := client.tryEach(t.Context(), tt.addrs, "GET", "coap://h", func(_ *shard, to peer.Addr) error {
+				tried++
+				return tt.results[to]
+			})
+			if !errors.Is(err, tt.want) || tried != tt.tried {
+				t.Errorf("%d tried, %v; want %d, %v", tried, err, tt.tried, tt.want)
+			}
+		})
+	}
+}
