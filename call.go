@@ -69,7 +69,7 @@ func (c *call) deliver(now time.Time, r *Response) {
 	c.end(now, r, nil)
 }
 
-// end wakes the caller.
+// end ends the call. Its caller wakes once what is owed to the peer has left.
 func (c *call) end(now time.Time, r *Response, err error) {
 	if c.over {
 		return
@@ -78,7 +78,7 @@ func (c *call) end(now time.Time, r *Response, err error) {
 	if i := c.outbound.Slot(); i >= 0 && i < len(c.shard.eng.calls) && c.shard.eng.calls[i] == c {
 		c.shard.eng.calls[i] = nil
 	}
-	c.done <- struct{}{}
+	c.shard.eng.ended = append(c.shard.eng.ended, c)
 }
 
 // phase says what the call waits for.
@@ -143,6 +143,7 @@ func (s *shard) begin(c *call, options *optionList, r *Request, expect reliabili
 	err := s.send(c, options, r, expect, out)
 	if err == nil && unanswered {
 		c.end(c.began, emptyResponse(), nil)
+		s.eng.release(out)
 	}
 	s.mu.Unlock()
 	s.flush(out)

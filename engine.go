@@ -15,6 +15,7 @@ import (
 type engine struct {
 	ep    *reliability.Endpoint
 	calls []*call // outgoing exchanges by their slot
+	ended []*call // calls that are over, to be woken by way of the next outbox
 	// running holds the requests that left their batch, so that a Reset or Shutdown
 	// finds them.
 	running map[reliability.Inbound]*exchange
@@ -155,6 +156,7 @@ func (e *engine) drain(now time.Time, out *outbox) {
 	for {
 		ev, ok := e.ep.Poll()
 		if !ok {
+			e.release(out)
 			return
 		}
 		c := e.call(ev.Outbound)
@@ -176,11 +178,21 @@ func (e *engine) drain(now time.Time, out *outbox) {
 	}
 }
 
-// An outbox collects the datagrams of one WriteBatch.
+// release hands the calls that are over to an outbox.
+func (e *engine) release(out *outbox) {
+	out.ended = append(out.ended, e.ended...)
+	clear(e.ended)
+	e.ended = e.ended[:0]
+}
+
+// An outbox collects the datagrams of one WriteBatch, and the calls whose callers wake
+// after it: one that closes its client, or ends its program, must not keep an
+// Acknowledgement from leaving.
 type outbox struct {
 	packets  []transport.Packet
 	attempts []int
 	arena    []byte // what copy has copied
+	ended    []*call
 }
 
 // add takes a datagram that stays as it is until the outbox is flushed.
@@ -196,7 +208,12 @@ func (o *outbox) copy(to peer.Addr, datagram []byte, attempt int) {
 	o.add(to, o.arena[start:len(o.arena):len(o.arena)], attempt)
 }
 
+// reset empties the outbox behind its WriteBatch, and wakes the callers.
 func (o *outbox) reset() {
+	for _, c := range o.ended {
+		c.done <- struct{}{}
+	}
 	clear(o.packets)
-	o.packets, o.attempts, o.arena = o.packets[:0], o.attempts[:0], o.arena[:0]
+	clear(o.ended)
+	o.packets, o.attempts, o.arena, o.ended = o.packets[:0], o.attempts[:0], o.arena[:0], o.ended[:0]
 }

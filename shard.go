@@ -342,13 +342,12 @@ func (s *shard) arm(now time.Time) {
 // flush sends an outbox. What the system refuses is given to the layers like a report
 // of the network.
 func (s *shard) flush(out *outbox) {
-	if len(out.packets) == 0 {
-		return
-	}
-	_, err := s.conn.WriteBatch(out.packets)
-	s.traceSent(out)
-	if err == nil {
-		s.refused(out)
+	if len(out.packets) > 0 {
+		_, err := s.conn.WriteBatch(out.packets)
+		s.traceSent(out)
+		if err == nil {
+			s.refused(out)
+		}
 	}
 	out.reset()
 }
