@@ -141,6 +141,13 @@ func (a Addr) LocalBytes() (ip [16]byte) {
 	return ip
 }
 
+// Words returns all of a as five words, for hashing: the remote address, the local
+// address, and scope with port. It takes a pointer, since the copy of an Addr would cost
+// more than the rest.
+func (a *Addr) Words() (hi, lo, localHi, localLo, rest uint64) {
+	return a.hi, a.lo, a.localHi, a.localLo, uint64(a.scope)<<16 | uint64(a.port)
+}
+
 // Port returns the remote port.
 func (a Addr) Port() uint16 { return a.port }
 

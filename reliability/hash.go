@@ -24,17 +24,15 @@ func newHasher(rng *rand.Rand) (h hasher) {
 
 // local hashes an address, local part included, together with 64 bits more.
 func (h *hasher) local(a *peer.Addr, extra uint64) uint32 {
-	b := a.LocalBytes()
-	x := fold(binary.NativeEndian.Uint64(b[:8])^h.key[6], binary.NativeEndian.Uint64(b[8:])^h.key[7])
-	return h.remote(a, extra^x)
+	_, _, hi, lo, _ := a.Words()
+	return h.remote(a, extra^fold(hi^h.key[6], lo^h.key[7]))
 }
 
-// remote hashes the remote part of an address together with 64 bits more. It takes a
-// pointer, since the copies of an Addr would cost more than the hash.
+// remote hashes the remote part of an address together with 64 bits more.
 func (h *hasher) remote(a *peer.Addr, extra uint64) uint32 {
-	b := a.Bytes()
-	x := fold(binary.NativeEndian.Uint64(b[:8])^h.key[0], binary.NativeEndian.Uint64(b[8:])^h.key[1])
-	y := fold(uint64(a.Scope())<<16^uint64(a.Port())^h.key[2], extra^h.key[3])
+	hi, lo, _, _, rest := a.Words()
+	x := fold(hi^h.key[0], lo^h.key[1])
+	y := fold(rest^h.key[2], extra^h.key[3])
 	return uint32(fold(x^h.key[4], y^h.key[5]))
 }
 
