@@ -1,0 +1,31 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/motewire/coap"
+	"github.com/motewire/coap/cmd/coap/plugtest"
+)
+
+func (c *cli) plugtestCommand() *cobra.Command {
+	var addr string
+	cmd := &cobra.Command{
+		Use:   "plugtest",
+		Short: "Serve the resources that plugtest clients expect",
+		Long: `plugtest serves what plugtest clients expect, Californium's among them: plain and
+separate responses, validation and creation, content negotiation, FETCH and PATCH.
+
+coap discover localhost lists the resources. State is in memory. It runs until an interrupt
+or SIGTERM, finishes the requests in hand and ends with status 0.`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			conns, err := listenOn(cmd.Context(), addr)
+			if err != nil {
+				return err
+			}
+			return c.serve(cmd.Context(), cmd.Name(), &coap.Server{Handler: plugtest.New()}, conns)
+		},
+	}
+	cmd.Flags().StringVar(&addr, "addr", defaultAddr, "listen on `HOST:PORT`; without HOST on all addresses")
+	return cmd
+}

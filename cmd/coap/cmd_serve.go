@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os/signal"
+	"runtime"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/motewire/coap"
+	"github.com/motewire/coap/cmd/coap/lab"
+	"github.com/motewire/coap/transport"
+)
+
+// grace is how long requests in hand may take once a server has been told to end.
+const grace = 5 * time.Second
+
+// defaultAddr is where the servers listen unless --addr says otherwise.
+const defaultAddr = ":5683"
+
+func (c *cli) serveCommand() *cobra.Command {
+	var addr string
+	var multicast bool
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Serve the lab node of a sensor",
+		Long: `serve is a sensor node to try clients against:
+
+  /temperature /led /config /config/interval   GET and PUT
+  /humidity /hello                             GET
+  /slow                                        GET, a separate response after 1 s
+  /readings                                    GET, and POST of JSON
+
+coap discover localhost lists them. The node keeps its state in memory. It runs until an
+interrupt or SIGTERM, finishes the requests in hand and ends with status 0.`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			conns, err := listenOn(cmd.Context(), addr)
+			if err != nil {
+				return err
+			}
+			srv := &coap.Server{Handler: lab.New().Mux()}
+			if multicast {
+				if srv.Groups, err = groupsOf(conns[0].LocalAddr()); err != nil {
+					closeAll(conns)
+					return err
+				}
+			}
+			return c.serve(cmd.Context(), cmd.Name(), srv, conns)
+		},
+	}
+	cmd.Flags().StringVar(&addr, "addr", defaultAddr, "listen on `HOST:PORT`; without HOST on all addresses")
+	cmd.Flags().BoolVar(&multicast, "multicast", false, "join All CoAP Nodes, so that discovery finds the node without its address")
+	return cmd
+}
+
+// groupsOf returns the groups of All CoAP Nodes that a socket can join. One that is bound
+// to a single address would get nothing of what is sent to a group.
+func groupsOf(local netip.AddrPort) ([]coap.Group, error) {
+	ip := local.Addr()
+	if !ip.IsUnspecified() {
+		return nil, usageErrorf("--multicast listens on all addresses: say --addr :%d", local.Port())
+	}
+	var groups []coap.Group
+	for _, g := range coap.AllCoAPNodes {
+		if ip.Is6() || g.Addr.Is4() {
+			groups = append(groups, g)
+		}
+	}
+	return groups, nil
+}
+
+// serve runs a server on sockets until the context ends or SIGTERM comes, and lets it
+// finish the requests in hand then.
+func (c *cli) serve(ctx context.Context, name string, srv *coap.Server, conns []transport.Conn) error {
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM)
+	defer stop()
+	srv.Logger = slog.New(slog.NewTextHandler(c.stderr, nil))
+	fmt.Fprintf(c.stderr, "coap %s: listening on coap://%v\n", name, conns[0].LocalAddr())
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(context.WithoutCancel(ctx), conns...) }()
+	select {
+	case err := <-served:
+		return ioError(err)
+	case <-ctx.Done():
+		stop() // a second signal ends the process at once
+	}
+	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+	defer cancel()
+	if err := srv.Shutdown(limit); errors.Is(err, context.DeadlineExceeded) {
+		fmt.Fprintf(c.stderr, "coap %s: requests in hand given up after %v\n", name, grace)
+	}
+	err := <-served
+	if errors.Is(err, coap.ErrClosed) { // told to end before it began
+		return nil
+	}
+	return ioError(err)
+}
+
+// listenOn opens as many sockets on an address as there are processors.
+func listenOn(ctx context.Context, addr string) ([]transport.Conn, error) {
+	_, port, err := net.SplitHostPort(addr)
+	if err == nil {
+		_, err = net.DefaultResolver.LookupPort(ctx, "udp", port)
+	}
+	if err != nil {
+		return nil, usageErrorf("--addr %q: say HOST:PORT, like :5683 or [::1]:5683", addr)
+	}
+	shards, err := transport.ListenShards(ctx, "udp", addr, runtime.GOMAXPROCS(0), transport.Config{})
+	if err != nil {
+		return nil, ioError(err)
+	}
+	conns := make([]transport.Conn, len(shards))
+	for i, s := range shards {
+		conns[i] = s
+	}
+	return conns, nil
+}
+
+func closeAll(conns []transport.Conn) {
+	for _, conn := range conns {
+		conn.Close()
+	}
+}

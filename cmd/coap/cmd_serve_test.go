@@ -1,0 +1,137 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/motewire/coap"
+	"github.com/motewire/coap/message"
+)
+
+// A running is a command that serves until it is told to end.
+type running struct {
+	url    string      // of the server
+	status chan int    // gets the exit status
+	stop   func()      // interrupts the command
+	client coap.Client // for real sockets
+}
+
+// startServing runs a command that prints its address in the first line, on a free port.
+func startServing(t *testing.T, args ...string) *running {
+	t.Helper()
+	r, w := io.Pipe()
+	ctx, stop := context.WithCancel(t.Context())
+	p := &running{status: make(chan int, 1), stop: stop}
+	go func() {
+		p.status <- run(ctx, args, strings.NewReader(""), io.Discard, w)
+		w.Close()
+	}()
+	lines := bufio.NewReader(r)
+	line, err := lines.ReadString('\n')
+	if err != nil {
+		t.Fatal(line, err)
+	}
+	go io.Copy(io.Discard, lines)
+	var ok bool
+	if _, p.url, ok = strings.Cut(strings.TrimSpace(line), "listening on "); !ok {
+		t.Fatalf("standard error %q", line)
+	}
+	t.Cleanup(func() { p.client.Close() })
+	return p
+}
+
+func TestServersServeUntilInterrupted(t *testing.T) {
+	tests := []struct{ command, path, want string }{
+		{"serve", "/hello", "Hello from the lab"},
+		{"plugtest", "/link1", "Link 1"},
+	}
+	for _, tt := range tests {
+		p := startServing(t, tt.command, "--addr", "127.0.0.1:0")
+		resp, err := p.client.Get(t.Context(), p.url+tt.path)
+		if err != nil || resp.Code != message.Content || string(resp.Payload()) != tt.want {
+			t.Errorf("%s: %v %v", tt.command, resp, err)
+		}
+		p.stop()
+		if status := <-p.status; status != exitOK {
+			t.Errorf("%s: status %d when interrupted", tt.command, status)
+		}
+	}
+}
+
+func TestServeEndsAtSIGTERM(t *testing.T) {
+	p := startServing(t, "serve", "--addr", "127.0.0.1:0")
+	if err := terminate(); err != nil {
+		t.Skip("this system has no SIGTERM:", err)
+	}
+	if status := <-p.status; status != exitOK {
+		t.Errorf("status %d", status)
+	}
+}
+
+// A request in hand is answered before the server ends.
+func TestServeFinishesWhatItHasBegun(t *testing.T) {
+	p := startServing(t, "plugtest", "--addr", "127.0.0.1:0")
+	acknowledged := make(chan struct{}, 1)
+	p.client.Trace = &coap.Trace{Received: func(coap.TraceDatagram) {
+		select {
+		case acknowledged <- struct{}{}:
+		default:
+		}
+	}}
+	answer := make(chan error, 1)
+	go func() {
+		_, err := p.client.Get(t.Context(), p.url+"/separate?delay=100")
+		answer <- err
+	}()
+	<-acknowledged
+	p.stop()
+	if err := <-answer; err != nil {
+		t.Error(err)
+	}
+	if status := <-p.status; status != exitOK {
+		t.Errorf("status %d", status)
+	}
+}
+
+func TestServeRefusesWhatCannotWork(t *testing.T) {
+	taken, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	tests := []struct {
+		args   string
+		status int
+		want   string
+	}{
+		{"serve lab", exitUsage, `serve takes no argument, got "lab"`},
+		{"serve --addr localhost", exitUsage, `--addr "localhost": say HOST:PORT`},
+		{"serve --multicast --addr 127.0.0.1:0", exitUsage, "--multicast listens on all addresses"},
+		{"serve --addr " + taken.LocalAddr().String(), exitIO, "address already in use"},
+		{"plugtest --addr 127.0.0.1:99999", exitUsage, "say HOST:PORT"},
+		{"plugtest --multicast", exitUsage, "unknown flag --multicast"},
+	}
+	for _, tt := range tests {
+		var stderr bytes.Buffer
+		status := run(t.Context(), strings.Fields(tt.args), strings.NewReader(""), io.Discard, &stderr)
+		if status != tt.status || !strings.Contains(stderr.String(), tt.want) || strings.Count(stderr.String(), "\n") != 1 {
+			t.Errorf("%s: status %d, %q", tt.args, status, stderr.String())
+		}
+	}
+}
+
+// terminate sends this process what a service manager sends to end it.
+func terminate() error {
+	self, err := os.FindProcess(os.Getpid())
+	if err != nil {
+		return err
+	}
+	return self.Signal(syscall.SIGTERM)
+}
