@@ -42,27 +42,38 @@ func (s style) writeBody(w io.Writer, format *message.Format, body []byte) error
 	return nil
 }
 
-// layOut returns a body for reading: JSON indented, link-format as a table, other text as
-// it is and everything else as a hex dump. What is not what its format says is shown as
-// text or hex.
+// layOut returns a body for reading: JSON indented, CBOR in diagnostic notation,
+// link-format as a table, other text as it is and everything else as a hex dump. What is
+// not what its format says is shown as text or hex.
 func (s style) layOut(format *message.Format, body []byte) []byte {
 	if len(body) == 0 {
 		return nil
 	}
-	if format != nil && isJSON(*format) {
-		if b, ok := s.indentJSON(body); ok {
+	if format != nil {
+		if b, ok := s.layOutAs(*format, body); ok {
 			return b
-		}
-	}
-	if format != nil && *format == message.AppLinkFormat {
-		if links, err := linkformat.Parse(body); err == nil {
-			return s.linkTable(links)
 		}
 	}
 	if printable(body) {
 		return body
 	}
 	return []byte(hex.Dump(body))
+}
+
+// layOutAs returns false where the body is not of the format, or the format has no layout
+// of its own.
+func (s style) layOutAs(format message.Format, body []byte) ([]byte, bool) {
+	item, sequence := isCBOR(format)
+	switch {
+	case isJSON(format):
+		return s.indentJSON(body)
+	case item, sequence:
+		return diagnose(body, sequence)
+	case format == message.AppLinkFormat:
+		links, err := linkformat.Parse(body)
+		return s.linkTable(links), err == nil
+	}
+	return nil, false
 }
 
 func isJSON(f message.Format) bool {
