@@ -289,6 +289,33 @@ func (e *Endpoint) timeOut(n uint32) {
 	e.timers.set(n, max(x.due(), e.now+instant(e.cfg.AckTimeout)))
 }
 
+// Replace gives a Confirmable message that expects nothing and is not acknowledged yet
+// other content, and transmits it under a new message ID; retransmission counter and
+// timeout stay as they are (RFC 7641 §4.5.2: a newer state takes the place of an older
+// one). From now on an Acknowledgement of the old ID means nothing. datagram is copied. It
+// reports false, and does nothing, where x is no such message or no message ID is free.
+func (e *Endpoint) Replace(now time.Time, x Outbound, datagram []byte) bool {
+	e.tick(now)
+	n, ok := e.exchanges.resolve(uint64(x))
+	if !ok || len(datagram) < headerLength {
+		return false
+	}
+	ex := e.exchanges.at(n)
+	if ex.phase != unacknowledged || ex.expect != ExpectNothing {
+		return false
+	}
+	id, ok := e.window(e.peers.at(ex.peer)).take(e.epoch())
+	if !ok {
+		return false
+	}
+	e.unmapID(n)
+	ex.id, ex.datagram = id, append(ex.datagram[:0], datagram...)
+	writeHeader(ex.datagram, message.Confirmable, id)
+	e.mapID(n)
+	e.out.transmit(ex.to, ex.datagram, e.handle(n), ex.attempts)
+	return true
+}
+
 // awaitResponse starts ResponseTimeout.
 func (e *Endpoint) awaitResponse(n uint32) {
 	x := e.exchanges.at(n)
