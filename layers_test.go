@@ -1,0 +1,152 @@
+package coap_test
+
+import (
+	"fmt"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	slashpath "path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/motewire/coap"
+
+// layers lists what each package may import beyond the standard library: packages of this
+// module by their folder, others by their path's beginning. To add an arrow, change the
+// table in review. Tests may besides import what testing needs.
+var layers = map[string][]string{
+	"message":     nil,
+	"peer":        nil,
+	"linkformat":  nil,
+	"transport":   {"peer", "golang.org/x/net", "golang.org/x/sys"},
+	"reliability": {"message", "peer"},
+	"observe":     {"message", "peer"},
+	"blockwise":   {"message", "peer"},
+	".":           {"message", "peer", "linkformat", "transport", "reliability", "observe", "blockwise"},
+
+	"pcapng":           {"github.com/gopacket/gopacket"},
+	"transport/simnet": {"peer", "transport"},
+	"coaptest":         {".", "message", "transport", "transport/simnet"},
+	"fuzz":             nil, // tests alone
+	"cmd/coap": {".", "message", "linkformat", "transport", "pcapng", "cmd/coap/lab", "cmd/coap/plugtest",
+		"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/gopacket/gopacket", "golang.org/x/term"},
+	"cmd/coap/lab":      {".", "message", "linkformat"},
+	"cmd/coap/plugtest": {".", "message", "linkformat"},
+}
+
+// forTests is what any test may import besides what its package may, and its package.
+var forTests = []string{"pgregory.net/rapid", "github.com/google/go-cmp", "message", "peer", "transport", "transport/simnet"}
+
+// aboveRoot may also import the root package and coaptest in its tests: what they import.
+var aboveRoot = []string{".", "coaptest", "fuzz", "cmd/coap", "cmd/coap/lab", "cmd/coap/plugtest"}
+
+// withoutIO are the standard library's packages that no protocol package imports, as time
+// and randomness come in and events go out.
+var withoutIO = []string{"net", "os", "sync", "log", "io/fs", "context", "crypto/rand", "syscall"}
+
+var protocol = []string{"message", "linkformat", "reliability", "observe", "blockwise"}
+
+func TestLayers(t *testing.T) {
+	found := map[string]bool{}
+	for file, imports := range moduleImports(t) {
+		dir := slashpath.Dir(file)
+		found[dir] = true
+		allowed, listed := layers[dir]
+		if !listed {
+			t.Errorf("package %s is not in the table", dir)
+			continue
+		}
+		test := strings.HasSuffix(file, "_test.go")
+		if test {
+			allowed = slices.Concat(allowed, forTests, []string{dir})
+			if slices.Contains(aboveRoot, dir) {
+				allowed = append(allowed, ".", "coaptest", "linkformat", "reliability")
+			}
+		}
+		for _, imported := range imports {
+			if why := forbidden(dir, imported, allowed, test); why != "" {
+				t.Errorf("%s imports %s: %s", file, imported, why)
+			}
+		}
+	}
+	for _, dir := range []string{".", "message", "transport", "reliability", "linkformat", "coaptest"} {
+		if !found[dir] {
+			t.Errorf("package %s was not looked at", dir)
+		}
+	}
+}
+
+// forbidden says why a package may not import another one; empty: it may.
+func forbidden(dir, imported string, allowed []string, test bool) string {
+	if first, _, _ := strings.Cut(imported, "/"); !strings.Contains(first, ".") { // the standard library
+		switch {
+		case test:
+		case imported == "testing" && dir != "coaptest":
+			return "only coaptest is for tests"
+		case slices.Contains(protocol, dir) && slices.Contains(withoutIO, imported):
+			return "a protocol package has no I/O, no lock, no context and no randomness of its own"
+		}
+		return ""
+	}
+	for _, a := range allowed {
+		if !strings.Contains(a, ".") || a == "." {
+			if a = slashpath.Join(module, a); imported == a {
+				return ""
+			}
+		} else if imported == a || strings.HasPrefix(imported, a+"/") {
+			return ""
+		}
+	}
+	return "not in the table of layers"
+}
+
+// moduleImports returns the imports of each Go file of the module, for all systems.
+func moduleImports(t *testing.T) map[string][]string {
+	t.Helper()
+	imports := map[string][]string{}
+	err := filepath.WalkDir(".", func(file string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir():
+			return skip(file)
+		case filepath.Ext(file) != ".go":
+			return nil
+		}
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		list := []string{}
+		for _, spec := range parsed.Imports {
+			imported, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return fmt.Errorf("%s: %w", file, err)
+			}
+			list = append(list, imported)
+		}
+		imports[filepath.ToSlash(file)] = list
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return imports
+}
+
+// skip leaves out folders that are no packages of this module.
+func skip(dir string) error {
+	base := filepath.Base(dir)
+	if base == "testdata" || dir != "." && strings.HasPrefix(base, ".") {
+		return fs.SkipDir
+	}
+	if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil && dir != "." {
+		return fs.SkipDir // a module of its own
+	}
+	return nil
+}
