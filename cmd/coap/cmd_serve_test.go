@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/motewire/coap"
 	"github.com/motewire/coap/message"
@@ -87,7 +88,9 @@ func TestServeFinishesWhatItHasBegun(t *testing.T) {
 	}}
 	answer := make(chan error, 1)
 	go func() {
-		_, err := p.client.Get(t.Context(), p.url+"/separate?delay=100")
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		_, err := p.client.Get(ctx, p.url+"/separate?delay=100")
 		answer <- err
 	}()
 	<-acknowledged
