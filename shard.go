@@ -245,18 +245,27 @@ func (s *shard) enter(x *exchange) {
 	s.core.handlers.Add(1)
 }
 
-// acknowledge sends the Empty Acknowledgement of a detached exchange.
-func (s *shard) acknowledge(x *exchange) {
+// input is an input to the shard from any goroutine but the reader's: f runs under mu,
+// what it leads to is sent after it.
+func (s *shard) input(f func(now time.Time, out *outbox)) {
 	out := s.core.outboxes.get()
 	s.mu.Lock()
 	now := time.Now()
-	s.enter(x)
-	s.eng.ep.Acknowledge(now, x.inbound)
+	f(now, out)
 	s.eng.drain(now, out)
 	s.arm(now)
 	s.mu.Unlock()
 	s.flush(out)
 	s.core.outboxes.put(out)
+	s.core.signalIdle()
+}
+
+// acknowledge sends the Empty Acknowledgement of a detached exchange.
+func (s *shard) acknowledge(x *exchange) {
+	s.input(func(now time.Time, _ *outbox) {
+		s.enter(x)
+		s.eng.ep.Acknowledge(now, x.inbound)
+	})
 }
 
 // complete sends the answers of a batch and frees its exchanges.
@@ -285,47 +294,31 @@ func (s *shard) complete(b *batch) {
 
 // late sends the answer of an exchange that has left its batch, and frees it.
 func (s *shard) late(x *exchange) error {
-	out := s.core.outboxes.get()
-	s.mu.Lock()
-	now := time.Now()
-	closed := s.closed
-	if s.eng.end(now, x) {
-		out.add(x.peer, x.out, 0)
-	}
-	if x.counted {
-		s.core.handlers.Add(-1)
-	}
-	s.eng.drain(now, out)
-	s.arm(now)
-	s.mu.Unlock()
-	s.flush(out)
-	s.core.outboxes.put(out)
-	s.traceAnswered(now, x)
-	s.core.signalIdle()
+	var err error
+	s.input(func(now time.Time, out *outbox) {
+		if s.closed {
+			err = ErrClosed
+		}
+		if s.eng.end(now, x) {
+			out.add(x.peer, x.out, 0)
+		}
+		if x.counted {
+			s.core.handlers.Add(-1)
+		}
+	})
+	s.traceAnswered(time.Now(), x)
 	x.unref()
-	if closed {
-		return ErrClosed
-	}
-	return nil
+	return err
 }
 
 // tick fires the timers of the layers.
 func (s *shard) tick() {
-	out := s.core.outboxes.get()
-	s.mu.Lock()
-	if s.closed {
-		s.mu.Unlock()
-		return
-	}
-	now := time.Now()
-	s.armed = time.Time{}
-	s.eng.ep.Advance(now)
-	s.eng.drain(now, out)
-	s.arm(now)
-	s.mu.Unlock()
-	s.flush(out)
-	s.core.outboxes.put(out)
-	s.core.signalIdle()
+	s.input(func(now time.Time, _ *outbox) {
+		s.armed = time.Time{}
+		if !s.closed {
+			s.eng.ep.Advance(now)
+		}
+	})
 }
 
 // arm sets the timer if the layers' next deadline is before it. A deadline that has
@@ -363,20 +356,13 @@ func (s *shard) refused(out *outbox) {
 
 // unreachable tells the layers of packets that did not leave.
 func (s *shard) unreachable(packets []transport.Packet) {
-	out := s.core.outboxes.get()
-	s.mu.Lock()
-	now := time.Now()
-	for _, p := range packets {
-		if p.Err != nil {
-			s.eng.ep.Unreachable(now, p.Peer, p.Buf[:p.N], p.Err)
+	s.input(func(now time.Time, _ *outbox) {
+		for _, p := range packets {
+			if p.Err != nil {
+				s.eng.ep.Unreachable(now, p.Peer, p.Buf[:p.N], p.Err)
+			}
 		}
-	}
-	s.eng.drain(now, out)
-	s.arm(now)
-	s.mu.Unlock()
-	s.conn.WriteBatch(out.packets) // a second refusal is found out by a time-out
-	out.reset()
-	s.core.outboxes.put(out)
+	})
 }
 
 // close ends the shard: socket, calls, contexts. It does not wait for goroutines.
