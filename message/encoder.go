@@ -83,6 +83,9 @@ func (e *Encoder) OptionBlock(n OptionNumber, b Block) {
 	e.OptionUint(n, b.Encode())
 }
 
+// Len returns the length in bytes of what the slice holds so far.
+func (e *Encoder) Len() int { return len(e.buf) }
+
 // optionHeader appends delta and length in their shortest form (§3.1).
 func (e *Encoder) optionHeader(n OptionNumber, length int) bool {
 	switch {
