@@ -80,7 +80,7 @@ func (a *Assembler) receive(now time.Time, from peer.Addr, v *message.View, limi
 		r.Outcome = Bad
 		return a.refuse(r)
 	}
-	a.scratch = appendKey(a.scratch[:0], v)
+	a.scratch = AppendKey(a.scratch[:0], v)
 	e := a.live.find(from, a.scratch)
 	size1, _ := v.Size1()
 	if b.Offset()+len(payload) > limit || int64(size1) > int64(limit) {

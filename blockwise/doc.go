@@ -34,6 +34,9 @@
 // comes back by [Assembler.Recycle] when the handler is done. After any input the caller
 // drains [Assembler.Poll] and arms a timer for both Deadlines.
 //
+// A notification carries the first block alone (§2.6), cut by the Wish of the registration
+// with NUM 0; where there is more, [Store.KeepNotified] takes the whole.
+//
 // # Client
 //
 // A request with a body asks [Upload.Next] for the block to send and shows each response to

@@ -136,7 +136,9 @@ func (s *site) serve(from peer.Addr, v *message.View) *message.View {
 			snapshot.ETag, snapshot.HasETag = ETag(snapshot.Body), true
 		}
 		snapshot.Body = bytes.Clone(snapshot.Body)
-		if !s.store.Keep(s.now, from, v, r.Body, snapshot) {
+		keep := snapshot
+		keep.Options = without(keep.Options, message.Observe)
+		if !s.store.Keep(s.now, from, v, r.Body, keep) {
 			s.t.Fatal("not kept")
 		}
 	}

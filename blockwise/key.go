@@ -13,10 +13,10 @@ type key struct {
 	rest string
 }
 
-// appendKey appends what makes two requests parts of one transfer, besides the peer: the
+// AppendKey appends to dst what makes two requests parts of one transfer, besides the peer: the
 // method, and every option that is part of the cache key (RFC 7252 §5.6), Request-Tag
 // among them (RFC 9175 §3.3: absent and empty differ). Tokens and message IDs are not.
-func appendKey(dst []byte, v *message.View) []byte {
+func AppendKey(dst []byte, v *message.View) []byte {
 	dst = append(dst, byte(v.Code()))
 	for n, value := range v.Options() {
 		if !identifies(n) {

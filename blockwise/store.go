@@ -11,7 +11,7 @@ import (
 // A Snapshot is a finished response, of which a client fetches one block after the other.
 type Snapshot struct {
 	Code message.Code
-	// Options are those of every block: all but ETag, Block1, Block2 and Size2.
+	// Options are those of every block: all but Observe, ETag, Block1, Block2 and Size2.
 	Options []message.Option
 	// ETag goes into every block where HasETag (RFC 7959 §2.4).
 	ETag    message.Tag
@@ -60,17 +60,32 @@ func NewStore(cfg StoreConfig) (*Store, error) {
 // it any more; of body it makes a copy where it needs one. Keep reports false where the
 // response is larger than all there is room for, and is not kept.
 func (s *Store) Keep(now time.Time, from peer.Addr, v *message.View, body []byte, snapshot Snapshot) bool {
-	s.Advance(now)
-	s.scratch = appendKey(s.scratch[:0], v)
-	if e := s.kept.find(from, s.scratch); e != nil {
-		s.stats.Replaced++
-		s.kept.remove(e)
-	}
+	s.scratch = AppendKey(s.scratch[:0], v)
 	k := kept{snapshot: snapshot}
 	if v.Code() == message.FETCH {
 		k.request = bytes.Clone(body)
 	}
-	size := entryBytes + len(s.scratch) + len(k.request) + snapshot.bytes()
+	return s.keep(now, from, s.scratch, k)
+}
+
+// KeepNotified is Keep for a notification of which the first block is sent, where the
+// request is no longer at hand: registration is what AppendKey made of it. Without this,
+// the other blocks could be those of an older state (RFC 7959 §2.6).
+func (s *Store) KeepNotified(now time.Time, from peer.Addr, registration []byte, snapshot Snapshot) bool {
+	k := kept{snapshot: snapshot}
+	if e := s.kept.find(from, registration); e != nil {
+		k.request = e.value.request // a FETCH can be a registration
+	}
+	return s.keep(now, from, registration, k)
+}
+
+func (s *Store) keep(now time.Time, from peer.Addr, rest []byte, k kept) bool {
+	s.Advance(now)
+	if e := s.kept.find(from, rest); e != nil {
+		s.stats.Replaced++
+		s.kept.remove(e)
+	}
+	size := entryBytes + len(rest) + len(k.request) + k.snapshot.bytes()
 	if size > s.cfg.MaxBytes {
 		s.stats.Refused++
 		return false
@@ -81,7 +96,7 @@ func (s *Store) Keep(now time.Time, from peer.Addr, v *message.View, body []byte
 	for s.kept.bytes+size > s.cfg.MaxBytes {
 		s.evict(s.kept.all.oldest)
 	}
-	e := s.kept.add(now, key{from, string(s.scratch)})
+	e := s.kept.add(now, key{from, string(rest)})
 	e.value = k
 	s.kept.charge(e, size)
 	s.stats.Kept++
@@ -99,7 +114,7 @@ func (s *Store) evict(e *entry[kept]) {
 // it is.
 func (s *Store) Find(now time.Time, from peer.Addr, v *message.View, body []byte) (Snapshot, bool) {
 	s.Advance(now)
-	s.scratch = appendKey(s.scratch[:0], v)
+	s.scratch = AppendKey(s.scratch[:0], v)
 	e := s.kept.find(from, s.scratch)
 	if e == nil || v.Code() == message.FETCH && len(body) > 0 && !bytes.Equal(body, e.value.request) {
 		s.stats.Missed++
