@@ -107,6 +107,9 @@ func feedServer(tb testing.TB, path ...string) *feed {
 // The steady state of a server allocates nothing per request, from the socket to the
 // socket, be it found or not.
 func TestServerAllocations(t *testing.T) {
+	if testing.Short() {
+		t.Skip("half a million requests")
+	}
 	for name, path := range map[string][]string{
 		"get": {"hello"}, "wildcard": {"sensors", "7", ""}, "not found": {"nothing"},
 	} {
