@@ -93,10 +93,11 @@ func (c Config) Validate() error {
 	if c.MaxSilence < 0 || c.MaxSilence > defaultMaxSilence {
 		return fmt.Errorf("%w: MaxSilence %v is not between 0 and 24 h", ErrConfig, c.MaxSilence)
 	}
-	return c.Policy.validate()
+	return c.Policy.Validate()
 }
 
-func (p Policy) validate() error {
+// Validate refuses impossible values. The error wraps [ErrConfig].
+func (p Policy) Validate() error {
 	if p.Type > NonConfirmable || p.Every > 255 || p.Interval < 0 {
 		return fmt.Errorf("%w: policy %+v", ErrConfig, p)
 	}

@@ -22,6 +22,30 @@ func (r *Registry) Sent(x Observer, id message.ID, exchange Exchange) bool {
 	return true
 }
 
+// Active reports whether an observation is not over.
+func (r *Registry) Active(x Observer) bool {
+	_, ok := r.observers.resolve(uint64(x))
+	return ok
+}
+
+// Drop ends one observation of a resource without a word to its client, which learns of
+// it when its Max-Age is over. It reports false when there is none left.
+func (r *Registry) Drop(now time.Time, of Resource) (Removal, bool) {
+	r.tick(now)
+	if int(of) >= len(r.resources) {
+		return Removal{}, false
+	}
+	res := &r.resources[of]
+	n, ok := res.current.first()
+	if !ok {
+		n, ok = res.behind.first()
+	}
+	if !ok {
+		return Removal{}, false
+	}
+	return r.remove(n), true
+}
+
 // Unsent takes back a notification that the message layer refused. It is handed out
 // again, with the state of that time, after Config.NonInterval; until then its client
 // endpoint gets nothing.

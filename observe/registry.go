@@ -255,7 +255,7 @@ func (r *Registry) client(addr peer.Addr) uint32 {
 // SetPolicy says how the notifications of a resource go from now on. The error wraps
 // [ErrConfig]: an impossible policy, or a number beyond Config.MaxResources.
 func (r *Registry) SetPolicy(to Resource, p Policy) error {
-	if err := p.validate(); err != nil {
+	if err := p.Validate(); err != nil {
 		return err
 	}
 	if !r.grow(to) {
