@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -9,12 +10,30 @@ import (
 
 // withCommand puts the command in front of a command line that has none, as other
 // clients have it: coap -m put -e 22.5 URI is coap put -m put -e 22.5 URI, and a URI
-// without -m is a GET.
+// without -m is a GET. A command behind flags is moved to the front.
 func withCommand(args []string) []string {
 	if !startsRequest(args) {
 		return append([]string{}, args...)
 	}
+	if i := commandBehindFlags(args); i > 0 {
+		return slices.Concat([]string{args[i]}, args[:i], args[i+1:])
+	}
 	return append([]string{methodOf(args)}, args...)
+}
+
+// commandBehindFlags returns where a command that sends requests stands as the first word
+// that is no flag, as in coap -N get URI; 0: nowhere.
+func commandBehindFlags(args []string) int {
+	flags := anyRequestFlags()
+	flags.SetInterspersed(false)
+	if flags.Parse(args) != nil || flags.NArg() == 0 {
+		return 0
+	}
+	word := flags.Arg(0)
+	if !slices.Contains([]string{"ping", "discover"}, word) && !isMethod(word) {
+		return 0
+	}
+	return len(args) - flags.NArg()
 }
 
 // startsRequest tells whether a command line begins with a URI or with flags of a

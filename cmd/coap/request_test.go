@@ -57,6 +57,8 @@ func TestRequestCommandLines(t *testing.T) {
 		{"--color never localhost:5683", "GET", "coap://localhost:5683", ""},
 		{"--color never put h/x", "PUT", "coap://h/x", ""},
 		{"put -m put h/x", "PUT", "coap://h/x", ""},
+		{"-N -e 22.5 put h/x", "PUT", "coap://h/x", "22.5"},
+		{"-v delete h/x -N", "DELETE", "coap://h/x", ""},
 		{"get coaps://h/x", "GET", "coaps://h/x", ""},
 	}
 	for _, tt := range tests {
