@@ -37,6 +37,10 @@ type call struct {
 
 	// group, for a request to many, takes the responses in turn.
 	group chan *Response
+	// watch, for an observation, takes them.
+	watch *watch
+	// replaces is the call whose token this one takes over.
+	replaces *call
 }
 
 func (c *call) transmitted(now time.Time, attempt int) {
@@ -58,6 +62,10 @@ func (c *call) acknowledge(now time.Time) {
 // deliver takes a response.
 func (c *call) deliver(now time.Time, r *Response) {
 	r.RTT, r.Attempts = now.Sub(c.first), c.attempts
+	if c.watch != nil {
+		c.watch.deliver(now, c, r)
+		return
+	}
 	if c.group != nil {
 		select {
 		case c.group <- r:
@@ -160,13 +168,17 @@ func (s *shard) send(c *call, options *optionList, r *Request, expect reliabilit
 	if !r.call.tokenSet {
 		c.token = s.eng.ep.NewToken(c.to)
 	}
-	e := message.AppendHeader(s.scratch[:0], message.Confirmable, r.Method, 0, c.token)
+	e := message.AppendHeader(s.eng.scratch[:0], message.Confirmable, r.Method, 0, c.token)
 	options.encode(&e)
 	datagram, err := e.Finish(r.Body.data)
 	if err != nil {
 		return err
 	}
-	s.scratch = datagram
+	s.eng.scratch = datagram
+	if c.replaces != nil { // in one step, so that no notification comes in between
+		s.eng.cancel(now, c.replaces)
+		c.replaces.over, c.replaces = true, nil
+	}
 	x, err := s.eng.ep.Send(now, c.to, datagram, reliability.SendOptions{
 		Confirmable: !r.call.nonConfirmable, Expect: expect, Token: c.token,
 	})

@@ -58,6 +58,9 @@ type Client struct {
 	// 2 s.
 	GroupWindow time.Duration
 
+	departing sync.WaitGroup // observations, until they are cancelled at the server
+	closing   chan struct{}  // closed by Close; made with core
+
 	mu     sync.Mutex
 	core   *core
 	shards [2][]*shard // IPv4, IPv6
@@ -268,20 +271,53 @@ func (c *Client) collect(ctx context.Context, s *shard, call *call, yield func(*
 }
 
 // Close closes the client's sockets and waits for its goroutines. Calls in progress fail
-// with [ErrClosed], and so does every later one.
+// with [ErrClosed], and so does every later one. Observations are cancelled at the
+// servers first, for which it waits 2 s at most.
 func (c *Client) Close() error {
 	c.mu.Lock()
+	first := !c.closed
 	c.closed = true
 	shards := append(c.shards[0], c.shards[1]...)
-	if c.core != nil {
-		c.core.stop(ErrClosed)
-	}
+	core, closing := c.core, c.closing
 	c.mu.Unlock()
+	if core == nil {
+		return nil
+	}
+	if first {
+		close(closing)
+		c.depart()
+	}
+	core.stop(ErrClosed)
 	for _, s := range shards {
 		s.close()
 		s.goroutines.Wait()
 	}
 	return nil
+}
+
+// enter notes an observation; false once the client is closed.
+func (c *Client) enter() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.closed {
+		c.departing.Add(1)
+	}
+	return !c.closed
+}
+
+// depart waits for observations to be cancelled.
+func (c *Client) depart() {
+	gone := make(chan struct{})
+	go func() {
+		c.departing.Wait()
+		close(gone)
+	}()
+	timer := time.NewTimer(closingGrace)
+	defer timer.Stop()
+	select {
+	case <-gone:
+	case <-timer.C:
+	}
 }
 
 // Stats returns counters summed over the client's sockets.
@@ -329,7 +365,7 @@ func (c *Client) open(ctx context.Context, network string) (*shard, error) {
 			return nil, err
 		}
 		n.logger, n.trace, n.timing.response = c.Logger, c.Trace, c.ResponseTimeout
-		c.core = n
+		c.core, c.closing = n, make(chan struct{})
 	}
 	listen := c.Listen
 	if listen == nil {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/motewire/coap/message"
+	"github.com/motewire/coap/observe"
 	"github.com/motewire/coap/reliability"
 	"github.com/motewire/coap/transport"
 )
@@ -52,11 +53,11 @@ type core struct {
 }
 
 // timing are the message layer's delays that are no parameters of RFC 7252 §4.8.
-type timing struct{ ackDelay, response time.Duration }
+type timing struct{ ackDelay, response, notify time.Duration }
 
 // coreStats are the counters that belong to no layer below.
 type coreStats struct {
-	requests, panics, shed, groupDropped, slow atomic.Uint64
+	requests, panics, shed, groupDropped, slow, stale, conflated atomic.Uint64
 }
 
 // newCore resolves the configuration. handler is nil for a client that serves nothing.
@@ -106,15 +107,34 @@ func (n *core) signalIdle() {
 
 // endpoint makes the message layer of one of so many shards.
 func (n *core) endpoint(shards int) (*reliability.Endpoint, error) {
-	var seed [32]byte
-	rand.Read(seed[:]) // never fails
 	return reliability.New(reliability.Config{
 		Params:   n.params,
 		AckDelay: n.timing.ackDelay, ResponseTimeout: n.timing.response,
 		DedupBytes:  n.limits.DedupBytes / shards,
 		MaxOutbound: n.limits.Exchanges,
 		MaxQueued:   n.limits.Queued,
-	}, mathrand.New(mathrand.NewChaCha8(seed)))
+	}, n.random())
+}
+
+// newObservation makes the list of observers of one of so many shards.
+func (n *core) newObservation(shards int) (observation, error) {
+	registry, err := observe.NewRegistry(observe.Config{
+		NStart: n.params.NStart, NonInterval: n.timing.notify,
+		MaxObservers: (n.limits.Observers + shards - 1) / shards,
+		MaxPerPeer:   n.limits.ObserversPerPeer, MaxPerResource: n.limits.ObserversPerResource,
+	}, n.random())
+	return observation{
+		observers: registry,
+		resources: map[*Subject]*observedResource{},
+		byKey:     map[string]*representation{},
+	}, err
+}
+
+// random returns a source that nobody can foretell.
+func (n *core) random() *mathrand.Rand {
+	var seed [32]byte
+	rand.Read(seed[:]) // never fails
+	return mathrand.New(mathrand.NewChaCha8(seed))
 }
 
 // newShard starts a shard on a socket.
@@ -124,7 +144,12 @@ func (n *core) newShard(conn transport.Conn, shards int, serves bool) (*shard, e
 		return nil, err
 	}
 	s := &shard{core: n, conn: conn, done: make(chan struct{}), wake: make(chan struct{}, 1)}
-	s.eng = engine{ep: ep, running: map[reliability.Inbound]*exchange{}, serves: serves}
+	s.eng = engine{ep: ep, shard: s, running: map[reliability.Inbound]*exchange{}, serves: serves}
+	if serves {
+		if s.eng.observation, err = n.newObservation(shards); err != nil {
+			return nil, err
+		}
+	}
 	s.start()
 	return s, nil
 }

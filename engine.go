@@ -13,13 +13,16 @@ import (
 // An engine joins the protocol layers of one socket. Like them it knows no socket, clock,
 // goroutine or lock: its shard owns it, passes time in and carries out what comes back.
 type engine struct {
-	ep    *reliability.Endpoint
+	ep *reliability.Endpoint
+	observation
+	shard *shard
 	calls []*call // outgoing exchanges by their slot
 	ended []*call // calls that are over, to be woken by way of the next outbox
 	// running holds the requests that left their batch, so that a Reset or Shutdown
 	// finds them.
 	running map[reliability.Inbound]*exchange
-	serves  bool // requests are served; else they are rejected
+	serves  bool   // requests are served; else they are rejected
+	scratch []byte // for encoding what is sent
 }
 
 // receive takes one packet into x and reports whether it is a request to be served.
@@ -51,6 +54,9 @@ func (e *engine) dispatch(now time.Time, p *transport.Packet, x *exchange) bool 
 			return false
 		}
 		x.peer, x.multicast, x.inbound, x.began = p.Peer, p.Multicast, verdict.Inbound, now
+		if e.observing > 0 && !registers(&x.view) {
+			e.deregister(now, x)
+		}
 		return true
 	case reliability.Response:
 		e.response(now, p, x, e.call(verdict.Outbound))
@@ -61,7 +67,12 @@ func (e *engine) dispatch(now time.Time, p *transport.Packet, x *exchange) bool 
 				late.cancel(ErrReset)
 			}
 		}
-	case reliability.Handled, reliability.ResetSeen:
+	case reliability.ResetSeen:
+		if e.observing > 0 {
+			removal, _ := e.observers.Reset(now, p.Peer, x.view.ID())
+			e.removed(now, removal)
+		}
+	case reliability.Handled:
 	}
 	return false
 }
@@ -114,6 +125,9 @@ func (e *engine) end(now time.Time, x *exchange) (transmit bool) {
 		x.cancel(errAnswered)
 	}
 	delete(e.running, x.inbound)
+	if x.observer != 0 && (x.fate != respond || !x.code.IsSuccess()) {
+		e.deregister(now, x) // RFC 7641 §4.1: an error is no registration
+	}
 	switch x.fate {
 	case drop:
 		e.ep.Drop(now, x.inbound)
@@ -151,6 +165,27 @@ func (e *engine) cancel(now time.Time, c *call) {
 	}
 }
 
+// advance fires the timers that are due.
+func (e *engine) advance(now time.Time) {
+	e.ep.Advance(now)
+	if e.observing > 0 {
+		e.observers.Advance(now)
+	}
+}
+
+// deadline returns when advance is to be called next. Notifications that are being sent
+// need no timer.
+func (e *engine) deadline(notifying bool) (at time.Time, ok bool) {
+	at, ok = e.ep.Deadline()
+	if e.observing == 0 || notifying {
+		return at, ok
+	}
+	if next, found := e.observers.Deadline(); found && (!ok || next.Before(at)) {
+		return next, true
+	}
+	return at, ok
+}
+
 // drain takes what the layers want sent into out and wakes the callers that it concerns.
 func (e *engine) drain(now time.Time, out *outbox) {
 	for {
@@ -158,6 +193,10 @@ func (e *engine) drain(now time.Time, out *outbox) {
 		if !ok {
 			e.release(out)
 			return
+		}
+		if n := e.noteOf(ev.Outbound); n != nil {
+			e.noted(now, n, ev, out)
+			continue
 		}
 		c := e.call(ev.Outbound)
 		switch ev.Kind {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/motewire/coap/message"
+	"github.com/motewire/coap/observe"
 	"github.com/motewire/coap/peer"
 	"github.com/motewire/coap/reliability"
 )
@@ -37,6 +38,13 @@ type exchange struct {
 	out   []byte // the encoded response; empty: there is none
 	fate  fate
 
+	// observer and sequence are of a registration (RFC 7641 §4.1); zero: none.
+	observer observe.Observer
+	sequence uint32
+	// rendered is closed when a detached rendering for observers is sent; nil: this
+	// serves a request.
+	rendered chan struct{}
+
 	// refs counts who still uses a detached exchange: its handler and its Responder.
 	refs atomic.Int32
 	sent bool // Send was called
@@ -63,7 +71,7 @@ func (x *exchange) clear() {
 	x.req = Request{}
 	x.route, x.inbound, x.out, x.fate = nil, 0, x.out[:0], respond
 	x.multicast, x.duplicate, x.truncated, x.sent = false, false, false, false
-	x.counted = false
+	x.counted, x.observer, x.rendered = false, 0, nil
 	x.refs.Store(0)
 	x.ended, x.unwanted, x.cancel = false, false, nil
 	if poison {
@@ -113,6 +121,9 @@ func (x *exchange) prepare() bool {
 		n.stats.shed.Add(1)
 		x.unavailable()
 		return false
+	}
+	if x.route.subject != nil && !x.multicast && registers(&x.view) {
+		x.shard.observe(x)
 	}
 	return true
 }
@@ -193,18 +204,27 @@ func (x *exchange) finish() {
 	if x.fate != respond {
 		return
 	}
-	if x.code == 0 {
-		x.code = defaultCode(x.req.Method)
-	}
-	x.validate()
+	x.conclude()
 	if x.suppressed() {
 		x.fate = drop
 		return
 	}
+	if x.observer != 0 && x.code.IsSuccess() {
+		x.setUint(message.Observe, x.sequence) // RFC 7641 §4.1
+	}
+	x.encode(x.view.Token())
+}
+
+// conclude decides what the response is.
+func (x *exchange) conclude() {
+	if x.code == 0 {
+		x.code = defaultCode(x.req.Method)
+	}
+	x.validate()
 	if len(x.payload) > x.shard.core.limits.PayloadBytes {
 		x.tooLarge()
 	}
-	x.encode()
+	x.options.remove(message.Observe) // the core's business
 }
 
 // validate applies Accept and ETag to the finished response of a GET or FETCH: 4.06 for
@@ -270,13 +290,14 @@ func (x *exchange) tooLarge() {
 
 // encode writes the response with the request's token; the message layer fills in type
 // and message ID.
-func (x *exchange) encode() {
-	e := message.AppendHeader(x.out[:0], message.NonConfirmable, x.code, 0, x.view.Token())
+func (x *exchange) encode(token message.Token) {
+	e := message.AppendHeader(x.out[:0], message.NonConfirmable, x.code, 0, token)
 	x.options.encode(&e)
 	out, err := e.Finish(x.payload)
 	if err != nil { // an option too long: the handler's mistake
 		x.shard.core.logError("coap: response", err)
-		e = message.AppendHeader(x.out[:0], message.NonConfirmable, message.InternalServerError, 0, x.view.Token())
+		x.code = message.InternalServerError
+		e = message.AppendHeader(x.out[:0], message.NonConfirmable, message.InternalServerError, 0, token)
 		out, _ = e.Finish(nil)
 	}
 	x.out = out
@@ -288,6 +309,9 @@ func (x *exchange) Detach() Responder {
 		panic("coap: Detach called twice")
 	}
 	x.detached = true
+	if x.rendered != nil {
+		return x
+	}
 	x.route.pace.detaches.Store(true)
 	x.refs.Store(2)
 	x.shard.acknowledge(x)
@@ -300,6 +324,10 @@ func (x *exchange) Send() error {
 		panic("coap: Send called twice or without Detach")
 	}
 	x.sent = true
+	if x.rendered != nil {
+		close(x.rendered)
+		return nil
+	}
 	x.finish()
 	return x.shard.late(x)
 }

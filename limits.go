@@ -29,6 +29,11 @@ type Limits struct {
 	HandlerTimeout time.Duration
 	// Exchanges is how many outgoing exchanges may be open per socket. Default 65,536.
 	Exchanges int
+	// Observers is how many observations a server keeps, ObserversPerPeer how many of one
+	// client endpoint, ObserversPerResource how many of one resource and socket; beyond, a
+	// request is answered without being an observation (RFC 7641 §4.1). Defaults 131,072;
+	// 1,024; as Observers.
+	Observers, ObserversPerPeer, ObserversPerResource int
 	// Queued is how many requests may wait for one peer (RFC 7252 §4.7). Default 1,024.
 	Queued int
 }
@@ -41,6 +46,7 @@ func (l Limits) validate() error {
 	}{
 		{"DatagramBytes", l.DatagramBytes}, {"PayloadBytes", l.PayloadBytes}, {"DedupBytes", l.DedupBytes},
 		{"Handlers", l.Handlers}, {"Exchanges", l.Exchanges}, {"Queued", l.Queued},
+		{"Observers", l.Observers}, {"ObserversPerPeer", l.ObserversPerPeer}, {"ObserversPerResource", l.ObserversPerResource},
 	} {
 		if limit.value < 0 {
 			return fmt.Errorf("coap: Limits.%s is negative", limit.name)
@@ -53,6 +59,7 @@ func (l Limits) withDefaults(p Params) Limits {
 	orDefault(&l.DatagramBytes, 2048)
 	orDefault(&l.PayloadBytes, 1152)
 	orDefault(&l.DedupBytes, 64<<20)
+	orDefault(&l.Observers, 1<<17)
 	orDefault(&l.Handlers, 10_000)
 	orDefault(&l.HandlerTimeout, p.WithDefaults().ExchangeLifetime())
 	return l

@@ -125,10 +125,14 @@ func (l *optionList) value(n message.OptionNumber) ([]byte, bool) {
 // encode appends the options to a message.
 func (l *optionList) encode(e *message.Encoder) {
 	for i := range l.n {
-		if o := l.at(i); o.long != "" {
-			e.OptionString(o.number, o.long)
-		} else {
-			e.Option(o.number, o.small[:o.length])
-		}
+		l.at(i).encode(e)
+	}
+}
+
+func (o *option) encode(e *message.Encoder) {
+	if o.long != "" {
+		e.OptionString(o.number, o.long)
+	} else {
+		e.Option(o.number, o.small[:o.length])
 	}
 }

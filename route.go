@@ -31,9 +31,11 @@ type declaration struct {
 	consumes      []message.Format // empty: anything
 	requireFormat bool             // a payload must say what it is
 	validate      func(*Request) (etag []byte, exists bool)
-	preconditions bool // the handler deals with If-Match, If-None-Match and ETag
-	multicast     bool // answers requests to a group
-	bodyLimit     int  // bytes; 0: the server's limit
+	preconditions bool     // the handler deals with If-Match, If-None-Match and ETag
+	multicast     bool     // answers requests to a group
+	bodyLimit     int      // bytes; 0: the server's limit
+	subject       *Subject // what GET and FETCH may observe; nil: nothing
+	policy        NotifyPolicy
 	hidden        bool // not in discovery
 	attributes    []linkformat.Attribute
 	links         func() []linkformat.Link
@@ -136,6 +138,25 @@ func BodyLimit(bytes int) RouteOption {
 	return func(d *declaration) { d.bodyLimit = bytes }
 }
 
+// Observable declares that GET and FETCH of the route may observe the Subject, and adds
+// the obs attribute (RFC 7641 §6). A handler that is a [State] needs no declaration.
+func Observable(s *Subject) RouteOption {
+	return func(d *declaration) {
+		d.subject = s
+		Attribute("obs", "")(d)
+	}
+}
+
+// Notifications says in which messages the notifications of an observable route go. The
+// zero policy sends Non-confirmable ones with every fifth Confirmable. One that makes no
+// sense panics.
+func Notifications(p NotifyPolicy) RouteOption {
+	if err := p.Validate(); err != nil {
+		panic(err)
+	}
+	return func(d *declaration) { d.policy = p }
+}
+
 // Hidden leaves the route out of discovery; what [Links] adds stays.
 func Hidden() RouteOption {
 	return func(d *declaration) { d.hidden = true }
@@ -154,6 +175,9 @@ func Links(f func() []linkformat.Link) RouteOption {
 func newRoute(p *pattern, h Handler, opts []RouteOption) *route {
 	rt := &route{inner: h}
 	rt.pattern, rt.parsed, rt.wildcard = p.text, p, p.hasWildcard()
+	if o, ok := h.(interface{ observed() *Subject }); ok {
+		Observable(o.observed())(&rt.declaration)
+	}
 	for _, o := range opts {
 		o(&rt.declaration)
 	}

@@ -30,6 +30,9 @@ type Server struct {
 	// by an Empty message, the response following separately (RFC 7252 §5.2.2). 0 means
 	// 100 ms, negative at once. It is never later than a client's first retransmission.
 	AckDelay time.Duration
+	// NotifyInterval is the time between two Non-confirmable notifications to one client
+	// endpoint. 0 means the 3 s of RFC 7641 §4.5.1, negative no limit.
+	NotifyInterval time.Duration
 	// Groups are the multicast groups that ListenAndServe joins, such as
 	// [AllCoAPNodes]. Only discovery, and routes that say so, answer them.
 	Groups []Group
@@ -153,7 +156,7 @@ func (s *Server) start(conns []transport.Conn) error {
 	if err != nil {
 		return err
 	}
-	n.logger, n.trace, n.timing.ackDelay = s.Logger, s.Trace, s.AckDelay
+	n.logger, n.trace, n.timing = s.Logger, s.Trace, timing{ackDelay: s.AckDelay, notify: s.NotifyInterval}
 	s.core, s.over = n, make(chan struct{})
 	for _, conn := range conns {
 		shard, err := n.newShard(conn, len(conns), true)
@@ -192,7 +195,7 @@ func (s *Server) join(conn transport.Conn) error {
 
 // Shutdown ends the server gracefully: requests that arrive get 5.03, the contexts of
 // those in hand end, handlers run to their end and their answers are sent, separate
-// responses are acknowledged or given up. When the context ends first
+// responses are acknowledged or given up, observers are told by a last 5.03. When the context ends first
 // it closes what is left and returns the context's error.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
@@ -205,6 +208,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	core.draining.Store(true)
 	core.stop(ErrClosed)
 	defer s.close()
+	for _, shard := range shards {
+		shard.input(func(now time.Time, _ *outbox) { shard.eng.observers.EndAll(now) })
+	}
 	for _, shard := range shards {
 		for !shard.idle() {
 			select {

@@ -23,13 +23,14 @@ type shard struct {
 	conn transport.Conn
 	done chan struct{} // closed by close
 
-	mu      sync.Mutex // owns all below, down to the blank line
-	eng     engine
-	timer   *time.Timer
-	armed   time.Time // when timer fires; zero: it does not
-	scratch []byte    // for encoding requests
-	closed  bool
-	cause   error // why the socket is beyond use
+	mu     sync.Mutex // owns all below, down to the blank line
+	eng    engine
+	timer  *time.Timer
+	armed  time.Time // when timer fires; zero: it does not
+	closed bool
+	// notifying says that a goroutine sends notifications.
+	notifying bool
+	cause     error // why the socket is beyond use
 
 	// serving says which handler runs in place, as sequence<<8 | job<<1 | 1; 0: none. The
 	// reader sets it and swaps 0 in when the handler has returned; the watch swaps 0 in
@@ -316,7 +317,7 @@ func (s *shard) tick() {
 	s.input(func(now time.Time, _ *outbox) {
 		s.armed = time.Time{}
 		if !s.closed {
-			s.eng.ep.Advance(now)
+			s.eng.advance(now)
 		}
 	})
 }
@@ -324,7 +325,8 @@ func (s *shard) tick() {
 // arm sets the timer if the layers' next deadline is before it. A deadline that has
 // moved away costs an early tick instead of a reset for every request.
 func (s *shard) arm(now time.Time) {
-	at, ok := s.eng.ep.Deadline()
+	s.wakeNotifier(now)
+	at, ok := s.eng.deadline(s.notifying)
 	if !ok || s.closed || !s.armed.IsZero() && !at.Before(s.armed) {
 		return
 	}
@@ -375,6 +377,9 @@ func (s *shard) close() {
 	s.closed = true
 	s.timer.Stop()
 	close(s.done)
+	for subject := range s.eng.resources {
+		subject.detach(s)
+	}
 	for _, x := range s.eng.running {
 		if x.cancel != nil {
 			x.cancel(ErrClosed)
@@ -385,12 +390,12 @@ func (s *shard) close() {
 	}
 }
 
-// idle reports whether no request is in hand and no separate response unacknowledged.
+// idle reports whether no request is in hand, nothing unacknowledged and nobody observing.
 func (s *shard) idle() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	stats := s.eng.ep.Stats()
-	return s.closed || stats.PendingRequests == 0 && stats.OpenExchanges == 0
+	return s.closed || stats.PendingRequests == 0 && stats.OpenExchanges == 0 && s.eng.observing == 0
 }
 
 // exhausted reports whether no message ID is free towards a peer.

@@ -3,6 +3,7 @@ package coap
 import (
 	"reflect"
 
+	"github.com/motewire/coap/observe"
 	"github.com/motewire/coap/reliability"
 )
 
@@ -11,6 +12,8 @@ import (
 type Stats struct {
 	// Messages are the message layer's.
 	Messages reliability.Stats
+	// Observations are the server's side of RFC 7641.
+	Observations observe.Stats
 	// Requests were given to handlers or answered by the core.
 	Requests uint64
 	// HandlerPanics were answered by 5.00.
@@ -21,6 +24,9 @@ type Stats struct {
 	SlowHandlers uint64
 	// GroupResponsesDropped came faster than the loop over a group took them.
 	GroupResponsesDropped uint64
+	// NotificationsStale came to this client behind newer ones, NotificationsConflated were
+	// overtaken by newer ones before the loop over the observation took them.
+	NotificationsStale, NotificationsConflated uint64
 	// HandlersAway is how many handlers run beside the quick ones, or wait detached, now.
 	HandlersAway int64
 }
@@ -28,25 +34,37 @@ type Stats struct {
 // sum adds up the counters of shards.
 func (n *core) sum(shards []*shard) Stats {
 	s := Stats{
-		Requests:              n.stats.requests.Load(),
-		HandlerPanics:         n.stats.panics.Load(),
-		Shed:                  n.stats.shed.Load(),
-		SlowHandlers:          n.stats.slow.Load(),
-		GroupResponsesDropped: n.stats.groupDropped.Load(),
-		HandlersAway:          n.handlers.Load(),
+		Requests:               n.stats.requests.Load(),
+		HandlerPanics:          n.stats.panics.Load(),
+		Shed:                   n.stats.shed.Load(),
+		SlowHandlers:           n.stats.slow.Load(),
+		GroupResponsesDropped:  n.stats.groupDropped.Load(),
+		NotificationsStale:     n.stats.stale.Load(),
+		NotificationsConflated: n.stats.conflated.Load(),
+		HandlersAway:           n.handlers.Load(),
 	}
-	total := reflect.ValueOf(&s.Messages).Elem()
 	for _, shard := range shards {
 		shard.mu.Lock()
-		one := reflect.ValueOf(shard.eng.ep.Stats())
-		shard.mu.Unlock()
-		for i := range total.NumField() {
-			if f := total.Field(i); f.CanUint() {
-				f.SetUint(f.Uint() + one.Field(i).Uint())
-			} else {
-				f.SetInt(f.Int() + one.Field(i).Int())
-			}
+		messages := shard.eng.ep.Stats()
+		var observations observe.Stats
+		if shard.eng.observers != nil {
+			observations = shard.eng.observers.Stats()
 		}
+		shard.mu.Unlock()
+		addFields(&s.Messages, &messages)
+		addFields(&s.Observations, &observations)
 	}
 	return s
+}
+
+// addFields adds every counter of one to that of the same name in total.
+func addFields[T any](total, one *T) {
+	t, o := reflect.ValueOf(total).Elem(), reflect.ValueOf(one).Elem()
+	for i := range t.NumField() {
+		if f := t.Field(i); f.CanUint() {
+			f.SetUint(f.Uint() + o.Field(i).Uint())
+		} else {
+			f.SetInt(f.Int() + o.Field(i).Int())
+		}
+	}
 }

@@ -1,0 +1,149 @@
+package coap
+
+import (
+	"errors"
+	"time"
+
+	"github.com/motewire/coap/message"
+	"github.com/motewire/coap/observe"
+)
+
+// NotifyPolicy says in which messages the notifications of a route go (RFC 7641 §4.5).
+type NotifyPolicy = observe.Policy
+
+// causeOf says why the exchange with a notification failed.
+func causeOf(err error) observe.Cause {
+	switch {
+	case errors.Is(err, ErrReset):
+		return observe.Rejected
+	case errors.Is(err, ErrUnreachable):
+		return observe.Unreachable
+	}
+	return observe.TimedOut
+}
+
+// observe enters the client of a request among the observers.
+func (s *shard) observe(x *exchange) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.eng.register(x.began, x)
+}
+
+// wakeNotifier makes sure, under mu, that somebody sends the notifications that are due.
+// Rendering is the handler's work and can't be done here.
+func (s *shard) wakeNotifier(now time.Time) {
+	if s.notifying || s.closed || !s.eng.notificationsDue(now) {
+		return
+	}
+	s.notifying = true
+	s.goroutines.Add(1)
+	go func() {
+		defer s.goroutines.Done()
+		for s.notifySome() {
+		}
+	}()
+}
+
+func (e *engine) notificationsDue(now time.Time) bool {
+	if len(e.superseding) > 0 {
+		return true
+	}
+	if e.observing == 0 {
+		return false
+	}
+	at, ok := e.observers.Deadline()
+	return ok && !at.After(now)
+}
+
+// notifySome sends a batch of notifications and renders what they lack. It reports
+// whether there may be more.
+func (s *shard) notifySome() (more bool) {
+	var stale []*representation
+	s.input(func(now time.Time, _ *outbox) {
+		if s.closed {
+			s.notifying = false
+			return
+		}
+		stale, more = s.eng.gather(now, nil)
+		s.notifying = more || len(stale) > 0
+	})
+	for _, rep := range stale {
+		if rep.route.pace.slow() {
+			s.goroutines.Add(1)
+			go func() {
+				defer s.goroutines.Done()
+				s.rerender(rep)
+			}()
+			continue
+		}
+		began := time.Now()
+		s.rerender(rep)
+		if time.Since(began) >= watchInterval {
+			rep.route.pace.markSlow()
+		}
+	}
+	return more || len(stale) > 0
+}
+
+// rerender renders a representation until it shows the last change.
+func (s *shard) rerender(rep *representation) {
+	for again := true; again; {
+		s.mu.Lock()
+		change := rep.waiting[len(rep.waiting)-1].Change
+		s.mu.Unlock()
+		x := s.newExchange()
+		if !x.render(rep.request, rep.route) {
+			return // the shard is closed; the Responder may still use x
+		}
+		s.input(func(now time.Time, _ *outbox) {
+			rep.code, rep.observeAt = x.code, x.observeAt()
+			rep.body = append(rep.body[:0], x.out[headerBytes:]...)
+			again = s.eng.rendered(now, rep, change) && !s.closed
+		})
+		x.unref()
+	}
+}
+
+// headerBytes is the length of a message's header (RFC 7252 §3).
+const headerBytes = 4
+
+// render runs the handler for a stored request and encodes what it answers, without a
+// token and with a place for the Observe number. It reports false where the shard was
+// closed before the answer was there.
+func (x *exchange) render(request []byte, rt *route) bool {
+	_ = x.view.Parse(request) // it parsed when it was received
+	x.began, x.route = time.Now(), rt
+	x.req.Method, x.req.view, x.req.x, x.req.pattern = x.view.Code(), &x.view, x, rt.pattern
+	if m := x.shard.core.mux; m != nil {
+		m.find(x.req.Method, &x.view, &x.req.match)
+	}
+	x.rendered = make(chan struct{})
+	x.handle()
+	if x.detached {
+		select {
+		case <-x.rendered:
+		case <-x.shard.done:
+			return false
+		}
+	}
+	if x.cancel != nil {
+		x.cancel(errAnswered)
+	}
+	x.conclude()
+	if x.code.IsSuccess() {
+		x.options.add(message.Observe, []byte{0xff, 0xff, 0xff})
+	}
+	x.encode(message.Token{})
+	return true
+}
+
+// observeAt returns where in the message behind the header the Observe option begins.
+func (x *exchange) observeAt() int {
+	e := message.AppendHeader(nil, message.NonConfirmable, x.code, 0, message.Token{})
+	for i := range x.options.n {
+		if o := x.options.at(i); o.number < message.Observe {
+			o.encode(&e)
+		}
+	}
+	return e.Len() - headerBytes
+}

@@ -1,0 +1,278 @@
+package coap
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/motewire/coap/message"
+	"github.com/motewire/coap/observe"
+	"github.com/motewire/coap/peer"
+	"github.com/motewire/coap/reliability"
+)
+
+// What an observation yields beside states.
+var (
+	// ErrObservationEnded: the server ended the observation by an error response, which
+	// is yielded with the error, and wrapped by it as [*ResponseError] (RFC 7641 §3.2).
+	ErrObservationEnded = errors.New("coap: observation ended by the server")
+	// ErrNotObserved: the server answered without accepting the observation, or keeps it
+	// no longer; the state before this was the last (RFC 7641 §3.1).
+	ErrNotObserved = errors.New("coap: not observed by the server")
+	// ErrStale: Max-Age is over and the server did not answer the registration that
+	// followed. It is the one error after which the observation goes on: the client asks
+	// again, less and less often (RFC 7641 §3.3.1).
+	ErrStale = errors.New("coap: state is stale")
+)
+
+// closingGrace is how long Close waits for observations to be cancelled at the servers.
+const closingGrace = 2 * time.Second
+
+// Observe follows a resource: it yields the present state, then each newer one as the
+// server tells of it (RFC 7641). States arrive in order; when the loop is slow it gets the
+// latest, not all. Leaving the loop, or the context's end, ends the observation at the
+// server too, in the background.
+//
+// An end is never silent: it is the last pair, with an error. After [ErrStale] alone the
+// sequence goes on.
+func (c *Client) Observe(ctx context.Context, url string, opts ...RequestOption) iter.Seq2[*Response, error] {
+	return c.ObserveRequest(ctx, NewRequest(message.GET, url, Body{}, opts...))
+}
+
+// Observe follows a resource by DefaultClient.
+func Observe(ctx context.Context, url string, opts ...RequestOption) iter.Seq2[*Response, error] {
+	return DefaultClient.Observe(ctx, url, opts...)
+}
+
+// ObserveRequest is [Client.Observe] for any GET or FETCH.
+func (c *Client) ObserveRequest(ctx context.Context, r *Request) iter.Seq2[*Response, error] {
+	return func(yield func(*Response, error) bool) {
+		o, err := c.observe(ctx, r)
+		if err != nil {
+			yield(nil, &OpError{Op: "observe", URL: r.URL, Err: err})
+			return
+		}
+		defer o.leave()
+		o.follow(ctx, yield)
+	}
+}
+
+// A watch is the client's side of an observation in a call. The shard's lock owns it.
+type watch struct {
+	machine *observe.Observation
+	latest  *Response // not yielded yet
+	last    error     // why latest is the last; nil: it is not
+	news    chan struct{}
+}
+
+// deliver takes a response with the observation's token.
+func (w *watch) deliver(now time.Time, c *call, r *Response) {
+	stats := &c.shard.core.stats
+	sequence, observed := r.view.Observe()
+	reception := w.machine.Receive(now, observe.Arrival{
+		Success: r.Code.IsSuccess(), Observed: observed, Sequence: sequence, MaxAge: r.MaxAge(),
+		Answer: r.view.Type() == message.Acknowledgement,
+	})
+	switch reception {
+	case observe.Reordered, observe.Late:
+		stats.stale.Add(1)
+		return
+	case observe.NotObserved:
+		w.last = ErrNotObserved
+	case observe.Error:
+		w.last = fmt.Errorf("%w: %w", ErrObservationEnded, r.Err())
+	case observe.Fresh:
+	}
+	if w.latest != nil {
+		stats.conflated.Add(1)
+	}
+	w.latest = r
+	if w.last != nil {
+		c.shard.eng.cancel(now, c)
+	}
+	select {
+	case w.news <- struct{}{}:
+	default:
+	}
+}
+
+// An observing is a loop over an observation.
+type observing struct {
+	client  *Client
+	shard   *shard
+	call    *call
+	watch   *watch
+	options optionList
+	request Request
+	unsure  bool // the registration failed: the server may have taken it all the same
+}
+
+// observe registers.
+func (c *Client) observe(ctx context.Context, r *Request) (*observing, error) {
+	t, err := c.resolve(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	to := t.addrs[0]
+	s, err := c.shard(ctx, to)
+	if err != nil {
+		return nil, err
+	}
+	machine, err := observe.NewObservation(observe.ObservationConfig{}, s.core.random())
+	if err != nil {
+		return nil, err
+	}
+	o := &observing{client: c, shard: s, request: *r, options: r.options(&t.uri, to)}
+	o.options.remove(message.Observe)
+	o.options.addUint(message.Observe, 0)
+	o.watch = &watch{machine: machine, news: make(chan struct{}, 1)}
+	if !c.enter() {
+		return nil, ErrClosed
+	}
+	if err := o.register(to); err != nil {
+		c.departing.Done()
+		return nil, err
+	}
+	return o, nil
+}
+
+// register sends the registration, later ones with the token of the first.
+func (o *observing) register(to peer.Addr) error {
+	old := o.call
+	o.call = &call{shard: o.shard, to: to, done: make(chan struct{}, 1), watch: o.watch}
+	if old != nil {
+		o.call.replaces = old
+		o.request.call.token, o.request.call.tokenSet = old.token, true
+	}
+	err := o.shard.begin(o.call, &o.options, &o.request, reliability.ExpectMany)
+	if err == nil {
+		o.shard.traceBegin(o.call.began, o.call, &o.request)
+	}
+	return err
+}
+
+// follow yields states until something ends.
+func (o *observing) follow(ctx context.Context, yield func(*Response, error) bool) {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		o.arm(timer)
+		var err error
+		select {
+		case <-o.watch.news:
+			resp, last := o.take()
+			if resp == nil {
+				continue
+			}
+			if errors.Is(last, ErrObservationEnded) {
+				yield(resp, last)
+				return
+			}
+			if !yield(resp, nil) {
+				return
+			}
+			if err = last; err == nil {
+				continue
+			}
+		case <-timer.C:
+			if err = o.refresh(); err == nil {
+				continue
+			}
+		case <-o.call.done:
+			if err = o.broken(); err == nil {
+				continue
+			}
+		case <-ctx.Done():
+			err = context.Cause(ctx)
+		case <-o.client.closing:
+			err = ErrClosed
+		case <-o.shard.done:
+			err = ErrClosed
+		}
+		if !yield(nil, &OpError{Op: "observe", URL: o.request.URL, Peer: o.call.to.String(), Err: err}) || !errors.Is(err, ErrStale) {
+			return
+		}
+	}
+}
+
+// take returns the state that is to be yielded now, and why it is the last.
+func (o *observing) take() (*Response, error) {
+	o.shard.mu.Lock()
+	defer o.shard.mu.Unlock()
+	resp := o.watch.latest
+	o.watch.latest = nil
+	return resp, o.watch.last
+}
+
+// arm sets the timer to the next thing that time brings.
+func (o *observing) arm(timer *time.Timer) {
+	o.shard.mu.Lock()
+	at, ok := o.watch.machine.Deadline()
+	o.shard.mu.Unlock()
+	timer.Stop()
+	if ok {
+		timer.Reset(max(time.Until(at), 0))
+	}
+}
+
+// refresh registers again where Max-Age is over without news (RFC 7641 §3.3.1).
+func (o *observing) refresh() error {
+	o.shard.mu.Lock()
+	due := o.watch.machine.Advance(time.Now())
+	o.shard.mu.Unlock()
+	if !due {
+		return nil
+	}
+	if err := o.register(o.call.to); err != nil {
+		return o.retry(err)
+	}
+	return nil
+}
+
+// broken takes the failure of a registration's exchange.
+func (o *observing) broken() error {
+	o.shard.mu.Lock()
+	err := o.call.err
+	o.shard.mu.Unlock()
+	o.shard.traceEnd(o.call, &o.request, err)
+	o.call.done = nil // it tells once
+	if err == nil {
+		return nil
+	}
+	return o.retry(err)
+}
+
+// retry says what the failure of a registration means: the end, if it was the first.
+func (o *observing) retry(err error) error {
+	o.shard.mu.Lock()
+	defer o.shard.mu.Unlock()
+	if o.watch.machine.Failed(time.Now()) {
+		return fmt.Errorf("%w: %w", ErrStale, err)
+	}
+	o.unsure = errors.Is(err, ErrTimeout) || errors.Is(err, ErrResponseTimeout)
+	return err
+}
+
+// leave ends the observation: here at once, at the server in the background (RFC 7641
+// §3.6).
+func (o *observing) leave() {
+	s := o.shard
+	s.mu.Lock()
+	known := o.watch.machine.Cancel() || o.unsure
+	s.eng.cancel(time.Now(), o.call)
+	o.call.over = true
+	s.mu.Unlock()
+	if !known {
+		o.client.departing.Done()
+		return
+	}
+	go func() {
+		defer o.client.departing.Done()
+		o.options.remove(message.Observe)
+		o.options.addUint(message.Observe, 1)
+		o.request.call.token, o.request.call.tokenSet = o.call.token, true
+		_, _ = s.do(context.Background(), o.call.to, &o.options, &o.request)
+	}()
+}

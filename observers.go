@@ -1,0 +1,333 @@
+package coap
+
+import (
+	"time"
+
+	"github.com/motewire/coap/message"
+	"github.com/motewire/coap/observe"
+	"github.com/motewire/coap/reliability"
+)
+
+// observation is the server's side of RFC 7641 in an engine: the list of observers, and
+// what its numbers stand for.
+type observation struct {
+	observers *observe.Registry
+	resources map[*Subject]*observedResource
+	idle      []observe.Resource // numbers out of use
+	reps      []*representation  // by their number; nil: out of use
+	byKey     map[string]*representation
+	key       []byte   // for building a key
+	notes     []notice // notifications under way, by the slot of their exchange
+	// superseding are retransmissions that wait for a newer state to be rendered.
+	superseding []observe.Notification
+	observing   int // observers
+}
+
+// An observedResource is a Subject with observers on this socket.
+type observedResource struct {
+	subject *Subject
+	number  observe.Resource
+	refs    int
+	final   message.Code // of the last notification, once there is to be one; 0: 5.03
+}
+
+// A representation is what observers with equal requests see. It is rendered and encoded
+// once per change; only header, token and Observe number differ.
+type representation struct {
+	number   observe.Representation
+	refs     int
+	resource *observedResource
+	key      string
+	request  []byte // a copy of the first observer's request
+	route    *route
+
+	code      message.Code
+	body      []byte // the message behind the token; a success with three bytes of Observe
+	observeAt int    // where in body the Observe option begins
+	change    uint32 // the resource's count of changes that body shows
+	rendered  bool
+	rendering bool
+	waiting   []observe.Notification // for the rendering
+}
+
+// A notice is a notification in an exchange of the message layer.
+type notice struct {
+	observer observe.Observer
+	exchange reliability.Outbound
+	replaced bool // its next transmission is a newer state already
+}
+
+// register takes a registration before its handler runs, so that no change is missed
+// (RFC 7641 §4.1). It is called under the shard's lock.
+func (e *engine) register(now time.Time, x *exchange) {
+	res := e.resourceOf(x.route.subject, x.route.policy)
+	rep := e.representationOf(res, x)
+	res.refs++
+	rep.refs++
+	r := e.observers.Register(now, x.peer, x.view.Token(), res.number, rep.number)
+	switch r.Outcome {
+	case observe.New, observe.Replaced:
+		e.observing++
+	case observe.Refreshed, observe.Refused:
+		e.unref(rep)
+	}
+	e.removed(now, r.Removed)
+	x.observer, x.sequence = r.Observer, r.Sequence
+}
+
+// deregister ends the observation that a request with this token ends: one with Observe
+// 1, or without Observe (RFC 7641 §4.1).
+func (e *engine) deregister(now time.Time, x *exchange) {
+	removal, _ := e.observers.Deregister(now, x.peer, x.view.Token())
+	e.removed(now, removal)
+}
+
+// removed lets go of what belonged to an observation that is over.
+func (e *engine) removed(now time.Time, r observe.Removal) {
+	if r.Observer == 0 {
+		return
+	}
+	e.observing--
+	if r.Exchange != 0 {
+		e.ep.Cancel(now, reliability.Outbound(r.Exchange))
+		e.forgetNote(reliability.Outbound(r.Exchange))
+	}
+	e.unref(e.reps[r.Representation])
+}
+
+// unref gives up one use of a representation and its resource.
+func (e *engine) unref(rep *representation) {
+	res := rep.resource
+	if rep.refs--; rep.refs == 0 {
+		delete(e.byKey, rep.key)
+		e.reps[rep.number] = nil
+	}
+	if res.refs--; res.refs == 0 {
+		delete(e.resources, res.subject)
+		e.idle = append(e.idle, res.number)
+		res.subject.detach(e.shard)
+	}
+}
+
+func (e *engine) resourceOf(subject *Subject, policy NotifyPolicy) *observedResource {
+	if res := e.resources[subject]; res != nil {
+		return res
+	}
+	res := &observedResource{subject: subject, number: observe.Resource(len(e.resources) + len(e.idle))}
+	if n := len(e.idle); n > 0 {
+		res.number, e.idle = e.idle[n-1], e.idle[:n-1]
+	}
+	_ = e.observers.SetPolicy(res.number, policy) // checked at registration of the route
+	e.resources[subject] = res
+	subject.attach(e.shard)
+	return res
+}
+
+// representationOf finds or makes what a request asks for. Its key is all of the request
+// that can matter to the answer, byte for byte.
+func (e *engine) representationOf(res *observedResource, x *exchange) *representation {
+	e.key = append(e.key[:0], byte(x.view.Code()), byte(res.number>>24), byte(res.number>>16), byte(res.number>>8), byte(res.number))
+	for number, value := range x.view.Options() {
+		if number == message.Observe || number.NoCacheKey() {
+			continue
+		}
+		e.key = append(e.key, byte(number>>8), byte(number), byte(len(value)>>8), byte(len(value)))
+		e.key = append(e.key, value...)
+	}
+	e.key = append(append(e.key, 0xff), x.view.Payload()...)
+	if rep := e.byKey[string(e.key)]; rep != nil {
+		return rep
+	}
+	rep := &representation{
+		resource: res, key: string(e.key), route: x.route,
+		request: append([]byte(nil), x.view.Datagram()...),
+	}
+	i := 0
+	for i < len(e.reps) && e.reps[i] != nil {
+		i++
+	}
+	if i == len(e.reps) {
+		e.reps = append(e.reps, nil)
+	}
+	rep.number, e.reps[i], e.byKey[rep.key] = observe.Representation(i), rep, rep
+	return rep
+}
+
+// gather polls some notifications. Those whose state is rendered are sent; the others
+// wait for the representations that it appends to stale.
+func (e *engine) gather(now time.Time, stale []*representation) (_ []*representation, more bool) {
+	for range batchSize {
+		var n observe.Notification
+		if k := len(e.superseding); k > 0 {
+			n, e.superseding = e.superseding[k-1], e.superseding[:k-1]
+		} else if polled, ok := e.observers.Poll(now); ok {
+			n = polled
+		} else {
+			return stale, false
+		}
+		rep := e.reps[n.Representation]
+		switch {
+		case n.Final || rep.rendered && rep.change == n.Change:
+			e.notify(now, n, rep)
+		default:
+			rep.waiting = append(rep.waiting, n)
+			if !rep.rendering {
+				rep.rendering = true
+				stale = append(stale, rep)
+			}
+		}
+	}
+	return stale, true
+}
+
+// rendered takes a state that was rendered and sends it to those who wait for it. It
+// reports whether there was a change since, so that it has to be rendered again.
+func (e *engine) rendered(now time.Time, rep *representation, change uint32) (again bool) {
+	rep.rendered, rep.change = true, change
+	waiting := rep.waiting
+	rep.waiting = nil
+	for _, n := range waiting {
+		if int32(n.Change-change) > 0 {
+			rep.waiting = append(rep.waiting, n)
+		} else {
+			e.notify(now, n, rep)
+		}
+	}
+	rep.rendering = len(rep.waiting) > 0
+	return rep.rendering
+}
+
+// notify gives a notification to the message layer.
+func (e *engine) notify(now time.Time, n observe.Notification, rep *representation) {
+	if !e.observers.Active(n.Observer) {
+		return // it went while the state was rendered
+	}
+	last := n.Final || !rep.code.IsSuccess()
+	datagram, err := e.encodeNotification(n, rep)
+	if err == nil && n.Replaces != 0 {
+		x := reliability.Outbound(n.Replaces)
+		if e.ep.Replace(now, x, datagram) {
+			e.notes[x.Slot()].replaced = true
+		}
+	} else if err == nil {
+		var x reliability.Outbound
+		x, err = e.ep.Send(now, n.Peer, datagram, reliability.SendOptions{Confirmable: n.Confirmable})
+		if err == nil {
+			e.take(x, n.Observer)
+		}
+	}
+	if err != nil {
+		e.observers.Unsent(now, n.Observer)
+		return
+	}
+	if last {
+		e.conclude(now, n.Observer)
+	}
+}
+
+// take keeps the observer under the slot of its exchange.
+func (e *engine) take(x reliability.Outbound, observer observe.Observer) {
+	for x.Slot() >= len(e.notes) {
+		e.notes = append(e.notes, notice{})
+	}
+	e.notes[x.Slot()] = notice{observer: observer, exchange: x}
+}
+
+// conclude says that a notification was the last one.
+func (e *engine) conclude(now time.Time, observer observe.Observer) {
+	removal, _ := e.observers.Conclude(now, observer)
+	e.removed(now, removal)
+}
+
+// encodeNotification writes header, token and Observe number around what is the same for
+// all observers. The datagram is valid until the next call.
+func (e *engine) encodeNotification(n observe.Notification, rep *representation) ([]byte, error) {
+	code := rep.code
+	if n.Final {
+		if code = rep.resource.final; code == 0 {
+			code = message.ServiceUnavailable
+		}
+	}
+	encoder := message.AppendHeader(e.scratch[:0], message.NonConfirmable, code, 0, n.Token)
+	b, err := encoder.Finish(nil)
+	if err != nil || n.Final {
+		return b, err
+	}
+	if !code.IsSuccess() {
+		e.scratch = append(b, rep.body...)
+		return e.scratch, nil
+	}
+	b = append(b, rep.body[:rep.observeAt]...)
+	header := rep.body[rep.observeAt] & 0xf0 // the option's delta stays
+	switch s := n.Sequence; {                // RFC 7252 §3.2: the shortest form
+	case s == 0:
+		b = append(b, header)
+	case s < 1<<8:
+		b = append(b, header|1, byte(s))
+	case s < 1<<16:
+		b = append(b, header|2, byte(s>>8), byte(s))
+	default:
+		b = append(b, header|3, byte(s>>16), byte(s>>8), byte(s))
+	}
+	e.scratch = append(b, rep.body[rep.observeAt+4:]...)
+	return e.scratch, nil
+}
+
+// noteOf returns the notification in an exchange, nil if it is none.
+func (e *engine) noteOf(x reliability.Outbound) *notice {
+	if i := x.Slot(); i >= 0 && i < len(e.notes) && e.notes[i].exchange == x {
+		return &e.notes[i]
+	}
+	return nil
+}
+
+func (e *engine) forgetNote(x reliability.Outbound) {
+	if n := e.noteOf(x); n != nil {
+		*n = notice{}
+	}
+}
+
+// noted takes an event about a notification.
+func (e *engine) noted(now time.Time, n *notice, ev reliability.Event, out *outbox) {
+	observer := n.observer
+	switch ev.Kind {
+	case reliability.Transmit:
+		if e.transmitting(now, n, ev) {
+			out.copy(ev.Peer, ev.Datagram, ev.Attempt)
+		}
+	case reliability.Acknowledged:
+		*n = notice{}
+		removal, _ := e.observers.Acknowledged(now, observer)
+		e.removed(now, removal)
+	case reliability.Ended:
+		*n = notice{}
+		removal, _ := e.observers.Ended(now, observer, causeOf(ev.Err))
+		e.removed(now, removal)
+	}
+}
+
+// transmitting is told of every transmission of a notification. It reports false for a
+// retransmission that is to carry a newer state instead, which follows (RFC 7641 §4.5.2).
+func (e *engine) transmitting(now time.Time, n *notice, ev reliability.Event) bool {
+	if ev.Attempt > 1 && !n.replaced {
+		if newer, ok := e.observers.Supersede(now, n.observer); ok {
+			e.superseding = append(e.superseding, newer)
+			return false
+		}
+	}
+	n.replaced = false
+	id := message.ID(ev.Datagram[2])<<8 | message.ID(ev.Datagram[3])
+	if message.Type(ev.Datagram[0]>>4&3) == message.Confirmable {
+		e.observers.Sent(n.observer, id, observe.Exchange(ev.Outbound))
+		return true
+	}
+	e.observers.Sent(n.observer, id, 0)
+	*n = notice{} // the exchange of a Non-confirmable message is over
+	return true
+}
+
+// registers reports whether a request asks to be put on the list of observers.
+func registers(v *message.View) bool {
+	value, ok := v.Observe()
+	return ok && value == 0 && (v.Code() == message.GET || v.Code() == message.FETCH)
+}
