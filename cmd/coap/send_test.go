@@ -290,7 +290,7 @@ func TestProxy(t *testing.T) {
 // The capture has what -v shows: all but what -l has dropped before it was sent.
 func TestCapture(t *testing.T) {
 	uri := node(t)
-	for _, flags := range []string{"-v", "-v -l 50% --seed 3 --retries 20 --ack-timeout 0.005", "-v -N"} {
+	for _, flags := range []string{"-v", "-v -l 50% --seed 2 --retries 20 --ack-timeout 0.005", "-v -N"} {
 		file := filepath.Join(t.TempDir(), "trace.pcapng")
 		got := command(t, "", append(strings.Fields(flags), "--pcap", file, uri+"/value")...)
 		if got.status != exitOK || got.stdout != "22.5" {
