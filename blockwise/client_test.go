@@ -13,7 +13,7 @@ import (
 )
 
 // respond returns a response with these options.
-func respond(t testing.TB, code message.Code, payload []byte, options ...message.Option) *message.View {
+func respond(t tb, code message.Code, payload []byte, options ...message.Option) *message.View {
 	t.Helper()
 	return parse(t, message.Message{Type: message.Acknowledgement, Code: code, Options: options, Payload: payload})
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
-	"testing"
 	"time"
 
 	"github.com/motewire/coap/message"
@@ -13,6 +12,13 @@ import (
 )
 
 var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// A tb is what helpers need of a test, be it one of testing or of rapid.
+type tb interface {
+	Helper()
+	Fatal(...any)
+	Fatalf(string, ...any)
+}
 
 // peerNumber returns the address of one of many clients.
 func peerNumber(n int) peer.Addr {
@@ -29,7 +35,7 @@ func body(seed, n int) []byte {
 	return b
 }
 
-func parse(t testing.TB, m message.Message) *message.View {
+func parse(t tb, m message.Message) *message.View {
 	t.Helper()
 	datagram, err := m.MarshalBinary()
 	if err != nil {
@@ -56,7 +62,7 @@ func path(segment string) message.Option {
 	return message.Option{Number: message.URIPath, Value: []byte(segment)}
 }
 
-func mustAssembler(t testing.TB, cfg Config) *Assembler {
+func mustAssembler(t tb, cfg Config) *Assembler {
 	t.Helper()
 	a, err := NewAssembler(cfg)
 	if err != nil {
@@ -65,7 +71,7 @@ func mustAssembler(t testing.TB, cfg Config) *Assembler {
 	return a
 }
 
-func mustStore(t testing.TB, cfg StoreConfig) *Store {
+func mustStore(t tb, cfg StoreConfig) *Store {
 	t.Helper()
 	s, err := NewStore(cfg)
 	if err != nil {
@@ -77,7 +83,7 @@ func mustStore(t testing.TB, cfg StoreConfig) *Store {
 // A site is a server as the package comment describes it: assembler, store, and a handler
 // between them.
 type site struct {
-	t         testing.TB
+	t         tb
 	now       time.Time
 	assembler *Assembler
 	store     *Store
@@ -87,7 +93,7 @@ type site struct {
 	runs      int // of the handler
 }
 
-func newSite(t testing.TB, blockSize int, handler func(peer.Addr, *message.View, []byte) Snapshot) *site {
+func newSite(t tb, blockSize int, handler func(peer.Addr, *message.View, []byte) Snapshot) *site {
 	szx, _ := message.SZXForSize(blockSize)
 	return &site{
 		t: t, now: epoch, szx: szx, handler: handler,
@@ -177,7 +183,7 @@ func (s *site) response(v *message.View, code message.Code, options []message.Op
 // A call is one request of a client with all that belongs to it, as the package comment
 // describes it.
 type call struct {
-	t        testing.TB
+	t        tb
 	code     message.Code
 	options  []message.Option
 	upload   *Upload // nil: no body, or all of it is up
@@ -246,7 +252,7 @@ func (c *call) receive(v *message.View) (done bool, err error) {
 	return chunk.Done, nil
 }
 
-func newCall(t testing.TB, code message.Code, resource string, up []byte, upload UploadConfig, download DownloadConfig) *call {
+func newCall(t tb, code message.Code, resource string, up []byte, upload UploadConfig, download DownloadConfig) *call {
 	t.Helper()
 	c := &call{t: t, code: code, options: []message.Option{path(resource)}, id: 1234}
 	var err error

@@ -8,7 +8,7 @@ import (
 	"github.com/motewire/coap/message"
 )
 
-func get(t testing.TB, code message.Code, payload []byte, options ...message.Option) *message.View {
+func get(t tb, code message.Code, payload []byte, options ...message.Option) *message.View {
 	t.Helper()
 	return parse(t, message.Message{Code: code, Options: options, Payload: payload})
 }
