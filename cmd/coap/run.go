@@ -84,7 +84,7 @@ early, 130 interrupted.`,
 		root.AddCommand(c.requestCommand(m, c.send))
 	}
 	root.AddCommand(c.discoverCommand(), c.pingCommand(), c.decodeCommand(), c.versionCommand())
-	root.AddCommand(c.serveCommand(), c.plugtestCommand())
+	root.AddCommand(c.serveCommand(), c.plugtestCommand(), c.demoCommand())
 	return root
 }
 

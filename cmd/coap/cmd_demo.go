@@ -1,0 +1,51 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/spf13/cobra"
+
+	"github.com/motewire/coap/cmd/coap/demo"
+)
+
+// The demo's loss and seed unless flags say otherwise.
+const (
+	demoLoss = 0.2
+	demoSeed = 42
+)
+
+func (c *cli) demoCommand() *cobra.Command {
+	loss := lossValue(demoLoss)
+	var seed uint64
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "Guided run of the whole stack on loopback",
+		Long: `demo starts the lab node of coap serve on a free loopback port and drives it as a client
+over a link that loses datagrams. It prints every datagram, and at the end what the same
+exchange takes over HTTP/1.1. It ends by itself.`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx := cmd.Context()
+			return demoError(ctx, demo.Run(ctx, c.stdout, demo.Config{
+				Seed: seed, Loss: float64(loss), Color: c.colored(),
+			}))
+		},
+	}
+	cmd.Flags().Uint64Var(&seed, "seed", demoSeed, "decides which datagrams are lost")
+	cmd.Flags().Var(&loss, "loss", "lose that share of the datagrams each way: 20% or 0.2")
+	return cmd
+}
+
+// demoError gives an error of the demo its exit status.
+func demoError(ctx context.Context, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(ctx.Err(), context.Canceled):
+		return &statusError{status: exitInterrupted}
+	case errors.Is(err, demo.ErrResponse):
+		return &statusError{exitProtocol, err}
+	}
+	return &statusError{networkStatus(err), err}
+}

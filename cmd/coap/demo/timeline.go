@@ -1,0 +1,207 @@
+package demo
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/motewire/coap/message"
+	"github.com/motewire/coap/transport"
+)
+
+// columns is the head of the timeline.
+const columns = "   SECONDS      TYPE CODE     ID TOKEN            BYTES"
+
+// How a terminal shows text (ECMA-48, SGR).
+const (
+	bold   = "1"
+	red    = "31"
+	yellow = "33"
+)
+
+// A recorder prints the timeline and keeps what went over the wire. It is safe for
+// concurrent use: each direction of the link tells it on a goroutine of its own.
+type recorder struct {
+	color bool
+
+	mu        sync.Mutex
+	w         io.Writer
+	err       error // of w, the first one
+	start     time.Time
+	step      int // being carried out
+	datagrams []datagram
+	copies    map[string]int        // how often a direction saw a datagram
+	byToken   map[message.Token]int // steps of requests and responses
+	byID      map[string]int        // steps of messages that are acknowledged
+}
+
+// A datagram is one that the client sent, or that reached the lossy end of its link.
+type datagram struct {
+	step   int
+	at     time.Duration // since the start
+	sent   bool          // by the client
+	lost   bool
+	copies int           // of it that went before, in the same direction
+	view   *message.View // of a copy
+}
+
+func newRecorder(w io.Writer, color bool) *recorder {
+	return &recorder{
+		color: color, w: w, start: time.Now(),
+		copies: map[string]int{}, byToken: map[message.Token]int{}, byID: map[string]int{},
+	}
+}
+
+// begin says which step comes now.
+func (r *recorder) begin(step int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.step = step
+}
+
+// tap takes the fate of one datagram.
+func (r *recorder) tap(f transport.Fate) {
+	v := new(message.View)
+	if err := v.Parse(bytes.Clone(f.Packet.Buf[:f.Packet.N])); err != nil {
+		r.printf("   %v\n", err) // neither side sends such
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	key := direction(f.Sent) + string(v.Datagram())
+	d := datagram{
+		step: r.stepOf(f.Sent, v), at: time.Since(r.start), sent: f.Sent, lost: f.Dropped,
+		copies: r.copies[key], view: v,
+	}
+	r.copies[key]++
+	r.datagrams = append(r.datagrams, d)
+	r.print(r.line(&d))
+}
+
+func direction(sent bool) string {
+	if sent {
+		return ">"
+	}
+	return "<"
+}
+
+// stepOf returns the step that a message belongs to: a straggler may come later.
+func (r *recorder) stepOf(sent bool, v *message.View) int {
+	if v.Code() == message.Empty { // answers a message that went the other way
+		if step, ok := r.byID[fmt.Sprint(!sent, v.ID())]; ok {
+			return step
+		}
+		return r.step
+	}
+	step, ok := r.byToken[v.Token()]
+	if !ok {
+		step = r.step
+		r.byToken[v.Token()] = step
+	}
+	r.byID[fmt.Sprint(sent, v.ID())] = step
+	return step
+}
+
+// line describes a datagram.
+func (r *recorder) line(d *datagram) string {
+	v := d.view
+	line := fmt.Sprintf("%10.3f %s  %-4v %-6s %5d %-16v %5d  %s", d.at.Seconds(), d.arrow(),
+		v.Type(), codeText(v.Code()), v.ID(), v.Token(), len(v.Datagram()), content(v))
+	line = strings.TrimRight(line, " ")
+	if note := d.note(); note != "" {
+		line += "  [" + note + "]"
+	}
+	switch {
+	case d.lost:
+		return r.paint(red, line) + "\n"
+	case d.copies > 0:
+		return r.paint(yellow, line) + "\n"
+	}
+	return line + "\n"
+}
+
+func (d *datagram) arrow() string {
+	switch {
+	case d.sent && d.lost:
+		return "--x"
+	case d.sent:
+		return "-->"
+	case d.lost:
+		return "x--"
+	}
+	return "<--"
+}
+
+// note says whether the datagram is lost and whether it went before.
+func (d *datagram) note() string {
+	var notes []string
+	if d.copies > 0 {
+		what := "same answer again" // to a retransmission (RFC 7252 §4.5)
+		if d.view.Type() == message.Confirmable {
+			what = fmt.Sprintf("retransmission %d", d.copies)
+		}
+		notes = append(notes, what)
+	}
+	if d.lost {
+		notes = append(notes, "lost")
+	}
+	return strings.Join(notes, ", ")
+}
+
+// codeText is the method, or the number of a response code.
+func codeText(c message.Code) string {
+	if c.IsRequest() || c == message.Empty {
+		return c.Name()
+	}
+	return fmt.Sprintf("%d.%02d", c.Class(), c.Detail())
+}
+
+// maxContent is how much of a payload is shown, in bytes.
+const maxContent = 32
+
+// content describes what a message is about: path, location and payload.
+func content(v *message.View) string {
+	var parts []string
+	if v.Code().IsRequest() {
+		parts = append(parts, requestTarget(v))
+	}
+	if location, ok := v.Location(); ok {
+		parts = append(parts, location)
+	}
+	if p := v.Payload(); len(p) > maxContent {
+		parts = append(parts, fmt.Sprintf("%#q...", p[:maxContent]))
+	} else if len(p) > 0 {
+		parts = append(parts, fmt.Sprintf("%#q", p))
+	}
+	return strings.Join(parts, " ")
+}
+
+func (r *recorder) paint(color, text string) string {
+	if !r.color {
+		return text
+	}
+	return "\x1b[" + color + "m" + text + "\x1b[0m"
+}
+
+func (r *recorder) printf(format string, args ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.print(fmt.Sprintf(format, args...))
+}
+
+// print writes under the lock. What can't be written is told at the end.
+func (r *recorder) print(text string) {
+	if r.err == nil {
+		_, r.err = io.WriteString(r.w, text)
+	}
+}
+
+// failure returns the first error of the output.
+func (r *recorder) failure() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.err
+}
