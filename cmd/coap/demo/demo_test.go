@@ -53,7 +53,7 @@ func TestRun(t *testing.T) {
 
 func checkOutput(t *testing.T, output string) {
 	t.Helper()
-	for _, want := range []string{"loses 20 %", "--seed 42", "ACK_TIMEOUT 200ms", "[retransmission 1", "lost]", " --x ", " x-- ", "HTTP/1.1"} {
+	for _, want := range []string{"loses 20 %", "--seed 42", "ACK_TIMEOUT 200ms", "[retransmission 1", "lost]", "--x  CON", "x--  ", "HTTP/1.1"} {
 		if !strings.Contains(output, want) {
 			t.Errorf("no %q in\n%s", want, output)
 		}
