@@ -85,7 +85,7 @@ func printTotals(rec *recorder, sum cost) {
 	row("all", clean, sum.wire.bytes+headers.wire.bytes, http)
 	row("times CoAP without loss", "1.0", ratio(sum.wire.bytes+headers.wire.bytes, clean), ratio(http, clean))
 	rec.printf(`
-   CoAP: every datagram, empty acknowledgements included; "no loss" counts copies once.
+   CoAP: every datagram, empty acknowledgements included; "no loss" counts each once.
    HTTP: what net/http writes for the same methods, paths, formats and payloads, with Host and
    Date but without User-Agent and Server, over one connection kept open: handshake, a segment
    per request and per response, acknowledgements on their own only where the answer takes
