@@ -449,8 +449,16 @@ func (r *Registry) consistent() error {
 		return fmt.Errorf("%d tokens and %d peers in the indexes of %d observers of %d", r.byToken.used(), r.byPeer.used(), r.observers.live, r.peers.live)
 	}
 	length := func(l list, k int) (n int) {
-		for m, ok := l.first(); ok; m, ok = r.observers.cell(m).links[k].succ-1, r.observers.cell(m).links[k].succ != 0 {
+		last := uint32(0)
+		for m := l.head; m != 0; m = r.observers.cell(m - 1).links[k].succ {
+			if r.observers.cell(m - 1).links[k].prev != last {
+				return -1
+			}
+			last = m
 			n++
+		}
+		if l.tail != last {
+			return -1
 		}
 		return n
 	}

@@ -148,14 +148,18 @@ func TestRegistrationThatFails(t *testing.T) {
 	if o.Receive(now, answer(1, time.Minute)) != Fresh || o.State() != Established {
 		t.Error("not established again")
 	}
-	// A failure that is overtaken by news is none.
 	now = askAgain(t, o, now)
+	o.Failed(now)
+	if wait := askAgain(t, o, now).Sub(now); wait > 15*time.Second {
+		t.Errorf("the next failure is waited after for %v", wait)
+	}
+	// A failure that is overtaken by news is none.
 	o.Receive(now, news(7, time.Minute))
 	if !o.Failed(now) || o.State() != Established {
 		t.Error(o.State())
 	}
-	if at, _ := o.Deadline(); at != now.Add(time.Minute) {
-		t.Error(at)
+	if wait := askAgain(t, o, now).Sub(now); wait < 65*time.Second {
+		t.Errorf("asks again after %v", wait)
 	}
 }
 

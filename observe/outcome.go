@@ -162,7 +162,7 @@ func (r *Registry) Conclude(now time.Time, x Observer) (Removal, bool) {
 		r.stats.Concluded++
 		return r.remove(n), true
 	}
-	o.flags = o.flags&^dirty | concluding
+	o.flags |= concluding
 	return Removal{}, false
 }
 

@@ -604,7 +604,7 @@ func TestUnsent(t *testing.T) {
 			if len(again) != 2 || !again[0].Confirmable {
 				t.Errorf("%v: %+v", typ, again)
 			}
-			if s := b.r.Stats(); s.Unsent != 1 {
+			if s := b.r.Stats(); s.Unsent != 1 || s.Observers != 3 {
 				t.Errorf("%+v", s)
 			}
 		}

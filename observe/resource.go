@@ -147,8 +147,7 @@ func (r *Registry) leave(n uint32) {
 // (RFC 7641 §4.5).
 func (r *Registry) confirmable(o *observer) bool {
 	res := &r.resources[o.resource]
-	silent := r.now - o.silentSince
-	if o.flags&urgent != 0 || silent >= instant(r.cfg.MaxSilence) {
+	if o.flags&urgent != 0 {
 		return true
 	}
 	switch res.typ {
@@ -157,7 +156,7 @@ func (r *Registry) confirmable(o *observer) bool {
 	case NonConfirmable:
 		return false
 	default:
-		return res.ending || res.every > 0 && int(o.nons)+1 >= int(res.every) || res.interval > 0 && silent >= res.interval
+		return res.ending || res.every > 0 && int(o.nons)+1 >= int(res.every) || res.interval > 0 && r.now-o.silentSince >= res.interval
 	}
 }
 

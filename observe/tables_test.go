@@ -109,6 +109,9 @@ func TestSlab(t *testing.T) {
 			t.Errorf("%x resolved", none)
 		}
 	}
+	s.remove(m)
+	spliced(t)
+	m = s.add()
 	var a, b list
 	var cells []uint32
 	for range 3000 {
@@ -133,6 +136,31 @@ func TestSlab(t *testing.T) {
 	}
 	if k := s.add(); s.cell(k).generation < 3000 {
 		t.Error("generations start again")
+	}
+}
+
+// spliced takes the cells on both sides of a splice out of a list.
+func spliced(t *testing.T) {
+	var s slab[int, [2]link]
+	var front, back list
+	for i := range uint32(6) {
+		l := &front
+		if i > 2 {
+			l = &back
+		}
+		s.push(l, 0, s.add())
+	}
+	s.splice(&front, &back, 0)
+	s.unlink(&front, 0, 3)
+	s.unlink(&front, 0, 2)
+	for _, want := range []uint32{0, 1, 4, 5} {
+		if got, ok := front.first(); !ok || got != want {
+			t.Fatalf("%d, want %d", got, want)
+		}
+		s.unlink(&front, 0, want)
+	}
+	if front != (list{}) || back != (list{}) {
+		t.Errorf("%+v, %+v", front, back)
 	}
 }
 
