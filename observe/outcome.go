@@ -114,7 +114,7 @@ func (r *Registry) Ended(now time.Time, x Observer, cause Cause) (Removal, bool)
 		r.stats.DroppedReset++
 	case Unreachable:
 		r.stats.DroppedNetwork++
-	default:
+	case TimedOut:
 		r.stats.DroppedTimeout++
 	}
 	r.observers.at(n).exchange = 0

@@ -62,7 +62,7 @@ func (r *Registry) changed(n uint32) {
 // the resource takes no registration. Without observers it does nothing.
 func (r *Registry) End(now time.Time, to Resource) {
 	r.tick(now)
-	if int(to) < len(r.resources) && r.resources[to].observers > 0 {
+	if uint64(to) < uint64(len(r.resources)) && r.resources[to].observers > 0 {
 		r.resources[to].ending = true
 		r.changed(uint32(to))
 	}
@@ -155,9 +155,9 @@ func (r *Registry) confirmable(o *observer) bool {
 		return true
 	case NonConfirmable:
 		return false
-	default:
-		return res.ending || res.every > 0 && int(o.nons)+1 >= int(res.every) || res.interval > 0 && r.now-o.silentSince >= res.interval
+	case Auto:
 	}
+	return res.ending || res.every > 0 && int(o.nons)+1 >= int(res.every) || res.interval > 0 && r.now-o.silentSince >= res.interval
 }
 
 // count adds a Non-confirmable notification.
