@@ -113,7 +113,8 @@ func TestMessageIDRepeatedInGroup(t *testing.T) {
 			if err := p.conn.JoinGroup(group.Addr(), nil); err != nil {
 				t.Fatal(err)
 			}
-			p.answer(func(v *message.View) []byte {
+			p.answer(func(v *message.View) []byte { // twice, under two message IDs
+				p.reply(datagram(t, message.NonConfirmable, message.Content, v.ID()+1, v.Token(), at))
 				return datagram(t, message.NonConfirmable, message.Content, v.ID(), v.Token(), at)
 			})
 		}

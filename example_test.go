@@ -105,7 +105,7 @@ func ExampleOpError() {
 	defer node.Close()
 	client := &coap.Client{
 		Listen: coaptest.Listen(node.Network),
-		Params: coap.Params{AckTimeout: 5 * time.Millisecond, MaxRetransmit: 2}, // 2 s and 4 by default
+		Params: coap.Params{AckTimeout: 5 * time.Millisecond, MaxRetransmit: -1}, // 2 s and 4 times by default
 	}
 	defer client.Close()
 
@@ -114,7 +114,7 @@ func ExampleOpError() {
 	fmt.Println(err)
 	fmt.Println(errors.Is(err, coap.ErrTimeout))
 	// Output:
-	// coap: GET coap://10.0.0.1/lamp at 10.0.0.1:5683: no acknowledgement (3 sent)
+	// coap: GET coap://10.0.0.1/lamp at 10.0.0.1:5683: no acknowledgement (1 sent)
 	// true
 }
 

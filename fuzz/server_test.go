@@ -38,9 +38,26 @@ func FuzzServer(f *testing.F) {
 		}
 		f.Add([]byte(seed))
 	}
+	f.Add([]byte(groupSeed(f)))
 	f.Fuzz(func(t *testing.T, input []byte) {
 		coaptest.Run(t, func(t *testing.T) { serveScript(t, script(input).steps()) })
 	})
+}
+
+// groupSeed asks the group for everything there is and for what there isn't.
+func groupSeed(tb testing.TB) (seed script) {
+	tb.Helper()
+	for i, name := range []string{"hello", "all", "test", "time", "separate", "panic", "none"} {
+		token, _ := message.MakeToken([]byte(name))
+		m := message.Message{Type: message.NonConfirmable, Code: message.GET, ID: message.ID(i), Token: token,
+			Options: []message.Option{{Number: message.URIPath, Value: []byte(name)}}}
+		d, err := m.MarshalBinary()
+		if err != nil {
+			tb.Fatal(err)
+		}
+		seed = seed.with(toAll, d).withPause(13)
+	}
+	return seed
 }
 
 // resources are what a server may be asked for, with every way of answering.
