@@ -54,7 +54,9 @@ func (e *engine) dispatch(now time.Time, p *transport.Packet, x *exchange) bool 
 			return false
 		}
 		x.peer, x.multicast, x.inbound, x.began = p.Peer, p.Multicast, verdict.Inbound, now
-		if e.observing > 0 && !registers(&x.view) {
+		if registers(&x.view) {
+			e.registering = true // prepare sees to it, as it knows the route
+		} else if e.observing > 0 && !p.Multicast {
 			e.deregister(now, x)
 		}
 		return true
@@ -125,7 +127,7 @@ func (e *engine) end(now time.Time, x *exchange) (transmit bool) {
 		x.cancel(errAnswered)
 	}
 	delete(e.running, x.inbound)
-	if x.observer != 0 && (x.fate != respond || !x.code.IsSuccess()) {
+	if x.observer != 0 && (x.fate != respond || !x.code.IsSuccess()) && e.observers.Active(x.observer) {
 		e.deregister(now, x) // RFC 7641 §4.1: an error is no registration
 	}
 	switch x.fate {

@@ -122,9 +122,6 @@ func (x *exchange) prepare() bool {
 		x.unavailable()
 		return false
 	}
-	if x.route.subject != nil && !x.multicast && registers(&x.view) {
-		x.shard.observe(x)
-	}
 	return true
 }
 

@@ -22,11 +22,18 @@ func causeOf(err error) observe.Cause {
 	return observe.TimedOut
 }
 
-// observe enters the client of a request among the observers.
+// observe enters the client of a request among the observers, or takes it out.
 func (s *shard) observe(x *exchange) {
+	if x.multicast {
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.eng.register(x.began, x)
+	if x.route != nil && x.route.subject != nil && registers(&x.view) {
+		s.eng.register(x.began, x)
+	} else if s.eng.observing > 0 {
+		s.eng.deregister(x.began, x)
+	}
 }
 
 // wakeNotifier makes sure, under mu, that somebody sends the notifications that are due.

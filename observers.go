@@ -20,7 +20,8 @@ type observation struct {
 	notes     []notice // notifications under way, by the slot of their exchange
 	// superseding are retransmissions that wait for a newer state to be rendered.
 	superseding []observe.Notification
-	observing   int // observers
+	observing   int  // observers
+	registering bool // a request of the batch in hand asks to be registered
 }
 
 // An observedResource is a Subject with observers on this socket.
@@ -76,7 +77,7 @@ func (e *engine) register(now time.Time, x *exchange) {
 }
 
 // deregister ends the observation that a request with this token ends: one with Observe
-// 1, or without Observe (RFC 7641 §4.1).
+// 1, or without Observe, or for something that can't be observed (RFC 7641 §4.1).
 func (e *engine) deregister(now time.Time, x *exchange) {
 	removal, _ := e.observers.Deregister(now, x.peer, x.view.Token())
 	e.removed(now, removal)

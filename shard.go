@@ -54,6 +54,9 @@ type batch struct {
 	jobs      []int // indexes of requests whose handlers are to run
 	answers   []int // indexes of requests that are answered
 	out       outbox
+	// registering says that there is a registration among the requests (RFC 7641 §4.1):
+	// then they are given to the list of observers in their order.
+	registering bool
 }
 
 func (s *shard) newBatch() *batch {
@@ -141,6 +144,7 @@ func (s *shard) process(b *batch, n int) bool {
 			b.jobs = append(b.jobs, i)
 		}
 	}
+	b.registering, s.eng.registering = s.eng.registering, false
 	s.eng.drain(now, &b.out)
 	if len(b.jobs) == 0 {
 		s.arm(now)
@@ -161,7 +165,11 @@ func (s *shard) prepare(b *batch) {
 	for _, i := range jobs {
 		x := b.exchanges[i]
 		s.traceArrived(x)
-		if x.prepare() {
+		served := x.prepare()
+		if b.registering {
+			s.observe(x)
+		}
+		if served {
 			b.jobs = append(b.jobs, i)
 			continue
 		}
