@@ -224,7 +224,7 @@ func TestTransfersAreKeptApart(t *testing.T) {
 	variants := [][]message.Option{
 		{}, {uintOption(message.ContentFormat, 0)}, {uintOption(message.ContentFormat, 50)},
 		{tag("")}, {tag("a")}, {tag("b")}, {tag("a"), tag("b")}, {tag("b"), tag("a")}, {tag("ab")},
-		{path("y")}, {path("")}, {{Number: message.URIQuery, Value: []byte("x")}},
+		{path("y")}, {path("")}, {path("a"), path("b")}, {path("a\x00\x0bb")}, {path("ab")}, {{Number: message.URIQuery, Value: []byte("x")}},
 		{{Number: message.URIHost, Value: []byte("x")}}, {{Number: message.IfMatch, Value: []byte("x")}},
 		{{Number: 65000, Value: []byte("x")}}, // elective, safe, part of the cache key
 	}
@@ -393,6 +393,64 @@ func TestBusy(t *testing.T) {
 	}
 }
 
+// A body that was handed over is the caller's: nothing writes to it any more.
+func TestBodyBelongsToTheCaller(t *testing.T) {
+	b, up, other := newBench(t, Config{}), body(1, 64), body(2, 64)
+	b.want(b.block(up, 0), Continue)
+	r := b.block(up, 1)
+	b.want(b.block(other, 0), Continue)
+	b.wantBody(b.block(other, 1), other)
+	b.wantBody(r, up)
+	b.a.Recycle(r.Body)
+	if s := b.a.Stats(); s.SpareBytes != cap(r.Body) {
+		t.Errorf("%d spare bytes, want %d", s.SpareBytes, cap(r.Body))
+	}
+}
+
+// What is remembered of finished bodies is bounded too, and has its deadline.
+func TestFinishedAreBounded(t *testing.T) {
+	b, up := newBench(t, Config{MaxTransfers: 3, MaxTransfersPerPeer: 2}), body(1, 64)
+	for i := range 6 {
+		b.from = peerNumber(i / 2)
+		b.want(b.block(up, 0, path(fmt.Sprint(i))), Continue)
+		b.wantBody(b.block(up, 1, path(fmt.Sprint(i))), up)
+		if n := b.a.Stats().Finished; n != min(i+1, 3) {
+			t.Errorf("%d finished bodies after %d", n, i+1)
+		}
+	}
+	b.want(b.block(up, 1, path("5")), Repeated)
+	first, _ := b.a.Deadline()
+	b.now = b.now.Add(time.Second)
+	b.block(up, 0)
+	if at, ok := b.a.Deadline(); !ok || !at.Equal(first) {
+		t.Errorf("deadline %v, want %v", at, first)
+	}
+}
+
+// The limit of a route counts as far as there can be memory for it.
+func TestLimitAboveMaxBytes(t *testing.T) {
+	b := newBench(t, Config{MaxBody: 2 << 10, MaxBytes: 8 << 10})
+	b.limit = 1 << 20
+	b.want(b.block(body(1, 100), 0, uintOption(message.Size1, 4<<10)), Continue)
+	if r := b.want(b.block(body(1, 100), 1, uintOption(message.Size1, 4<<10+1)), TooLarge); r.Size1 != 4<<10 {
+		t.Errorf("%+v", r)
+	}
+}
+
+// Of a stream, nothing is known of blocks before the newest.
+func TestStreamOlderBlock(t *testing.T) {
+	b, up := newBench(t, Config{}), body(1, 200)
+	b.stream = true
+	for n := range 3 {
+		b.want(b.block(up, n), Continue)
+	}
+	b.want(b.block(up, 1), Incomplete)
+	b.want(b.block(up, 3), Continue)
+	if _, ok := b.a.Poll(); ok {
+		t.Error("an older block ended the stream")
+	}
+}
+
 // A body of the greatest size fits if it is alone.
 func TestGreatestBody(t *testing.T) {
 	b := newBench(t, Config{MaxBody: 2049, MaxBytes: 4098, BlockSize: 32})
@@ -402,6 +460,9 @@ func TestGreatestBody(t *testing.T) {
 	}
 	b.wantBody(b.block(up, 64), up)
 	b.wantEmpty()
+	if n := b.a.Stats().SpareBytes; n != minBuffer { // the one that it outgrew
+		t.Errorf("%d spare bytes", n)
+	}
 }
 
 // A stream gives each piece once, and its reader hears of every end but the last block.

@@ -342,8 +342,8 @@ func TestDownloadScripts(t *testing.T) {
 		"Block1 is not ours": {wish, 70, nil, []string{"0/0/64", "<2.04 0/1/64 64 block1=5", "1/0/64", "<2.04 1/0/64 6 block1=5", "done"}},
 		"random access":      {DownloadConfig{BlockSize: 64, Start: 3}, 230, nil, []string{"3/0/64", "<2.05 6/1/32 32", "7/0/32", "<2.05 7/0/32 6", "done"}},
 		"random access, end": {DownloadConfig{BlockSize: 64, Start: 3}, 198, nil, []string{"3/0/64", "<2.05 3/0/64 6", "done"}},
-		"random access, beyond": {DownloadConfig{BlockSize: 64, Start: 3}, 0, nil,
-			[]string{"3/0/64", "<4.00 - 0", "done"}},
+		"random access, beyond": {DownloadConfig{BlockSize: 64, Start: 3}, 5, nil,
+			[]string{"3/0/64", "<4.00 - 5", "done"}},
 		"random access, default size": {DownloadConfig{Start: 3}, 3078, nil, []string{"3/0/1024", "<2.05 3/0/1024 6", "done"}},
 		"random access, ignored":      {DownloadConfig{BlockSize: 64, Start: 3}, 0, ErrProtocol, []string{"3/0/64", "<2.05 - 9", "error"}},
 
@@ -357,6 +357,7 @@ func TestDownloadScripts(t *testing.T) {
 		"short block":           {wish, 0, ErrProtocol, []string{"0/0/64", "<2.05 0/1/64 63", "error"}},
 		"long block":            {wish, 0, ErrProtocol, []string{"0/0/64", "<2.05 0/1/64 65", "error"}},
 		"reserved SZX":          {wish, 0, ErrProtocol, []string{"0/0/64", "<2.05 0/1/2048 64", "error"}},
+		"reserved SZX, last":    {wish, 0, ErrProtocol, []string{"0/0/64", "<2.05 0/0/2048 6", "error"}},
 		"error later":           {wish, 0, ErrIncomplete, []string{"0/0/64", "<2.05 0/1/64 64", "1/0/64", "<4.04 - 0", "error"}},
 
 		"Size2 tells":    {DownloadConfig{Limit: 99}, 0, ErrTooLarge, []string{"-", "<2.05 0/1/64 64 size2=100", "error"}},
@@ -414,6 +415,11 @@ func TestErrorText(t *testing.T) {
 	want := "blockwise: representation changed at block 1/0/64, byte 64: want ETag 31, got ETag 32"
 	if err == nil || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
+	}
+	d, _ = NewDownload(DownloadConfig{})
+	_, err = downloadScript(t, d, "<2.05 0/1/64 64", "<2.04 1/0/64 6")
+	if err == nil || !strings.HasSuffix(err.Error(), "want 2.05, got 2.04") {
+		t.Error(err)
 	}
 	u, _ := NewUpload(body(1, 100), UploadConfig{BlockSize: 64})
 	u.Next()

@@ -32,9 +32,8 @@ type Download struct {
 	szx    uint8 // of the next request
 	asks   bool  // the next request has Block2
 	begun  bool  // a first response is there
-	done   bool
-	start  int // in bytes
-	offset int // of the block awaited
+	start  int   // in bytes
+	offset int   // of the block awaited
 	head   head
 	failed error
 }
@@ -42,15 +41,14 @@ type Download struct {
 // A head is what all blocks of one representation have in common.
 type head struct {
 	code      message.Code
-	etag      message.Tag
-	hasETag   bool
+	etag      message.Tag // the zero one: none
 	format    message.Format
 	hasFormat bool
 }
 
 func headOf(v *message.View) (h head) {
 	h.code = v.Code()
-	h.etag, h.hasETag = v.ETag()
+	h.etag, _ = v.ETag()
 	h.format, h.hasFormat = v.ContentFormat()
 	return h
 }
@@ -97,12 +95,12 @@ func (d *Download) awaited() message.Block {
 }
 
 // Add takes the response to the request that Next was for. Where the Chunk is not Done,
-// Next has more to ask for. Its error, an [*Error], is final: around ErrTooLarge,
+// Next has more to ask for; where it is, the Download is over. Its error, an [*Error], is final: around ErrTooLarge,
 // ErrETagChanged, ErrProtocol, or ErrIncomplete where the rest cannot be had.
 //
 // A first response of any code is taken for what it is, an error response included.
 func (d *Download) Add(v *message.View) (Chunk, error) {
-	if d.failed != nil || d.done {
+	if d.failed != nil {
 		return Chunk{}, d.failed
 	}
 	h := headOf(v)
@@ -119,8 +117,7 @@ func (d *Download) Add(v *message.View) (Chunk, error) {
 	if !blockwise && !h.code.IsSuccess() {
 		c.Offset = 0
 	}
-	d.begun, d.done = true, c.Done
-	if c.Done {
+	if d.begun = true; c.Done {
 		return c, nil
 	}
 	d.offset += len(c.Payload)
@@ -147,7 +144,7 @@ func (d *Download) compare(h head) (c Chunk, changed bool, err error) {
 		c, err = d.restart(ErrIncomplete, d.head.code.String(), h.code.String())
 	case !h.code.IsSuccess():
 		err = d.fail(ErrIncomplete, d.head.code.String(), h.code.String())
-	case h.etag != d.head.etag || h.hasETag != d.head.hasETag:
+	case h.etag != d.head.etag:
 		// §2.4: "the client, when reassembling the representation from the blocks being
 		// exchanged, MUST compare ETag Options."
 		c, err = d.restart(ErrETagChanged, "ETag "+d.head.etag.String(), "ETag "+h.etag.String())
@@ -194,7 +191,7 @@ func (d *Download) check(v *message.View, b message.Block, blockwise bool) error
 	if b.More {
 		size++
 	}
-	if size2, ok := v.Size2(); ok && blockwise {
+	if size2, ok := v.Size2(); ok {
 		size = max(size, int64(size2))
 	}
 	if size > int64(d.cfg.Limit) {

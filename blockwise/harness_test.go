@@ -138,8 +138,8 @@ func (s *site) serve(from peer.Addr, v *message.View) *message.View {
 		return s.answer(v, message.BadRequest)
 	}
 	if !found && (slice.More() || r.Blockwise) {
-		if !snapshot.HasETag {
-			snapshot.ETag, snapshot.HasETag = ETag(snapshot.Body), true
+		if snapshot.ETag.Len() == 0 {
+			snapshot.ETag = ETag(snapshot.Body)
 		}
 		snapshot.Body = bytes.Clone(snapshot.Body)
 		keep := snapshot
@@ -151,7 +151,7 @@ func (s *site) serve(from peer.Addr, v *message.View) *message.View {
 	options := append([]message.Option(nil), snapshot.Options...)
 	if slice.Blockwise {
 		options = append(options, uintOption(message.Block2, slice.Block2.Encode()))
-		if snapshot.HasETag {
+		if snapshot.ETag.Len() > 0 {
 			options = append(options, message.Option{Number: message.ETag, Value: snapshot.ETag.Append(nil)})
 		}
 	}
@@ -284,11 +284,4 @@ func (c *call) run(s *site, from peer.Addr, most int) error {
 // echo answers with the request's body.
 func echo(_ peer.Addr, v *message.View, body []byte) Snapshot {
 	return Snapshot{Code: message.Changed, Body: body}
-}
-
-// fixed answers with this body.
-func fixed(body []byte) func(peer.Addr, *message.View, []byte) Snapshot {
-	return func(peer.Addr, *message.View, []byte) Snapshot {
-		return Snapshot{Code: message.Content, Body: body}
-	}
 }

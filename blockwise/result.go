@@ -24,7 +24,8 @@ const (
 	// Incomplete: an earlier block is missing, was not the same, or is no longer there
 	// (§2.9.2).
 	Incomplete
-	// TooLarge: the body is above the limit (§2.9.3). What was there of it is gone.
+	// TooLarge: the body is above the limit (§2.9.3). What was there of it is gone. Block1
+	// repeats the block size, as a smaller one, which would be a hint, does not help.
 	TooLarge
 	// Bad: the reserved SZX 7, or M is set and the payload is not a block (§2.2, §2.3).
 	Bad

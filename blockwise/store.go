@@ -13,10 +13,9 @@ type Snapshot struct {
 	Code message.Code
 	// Options are those of every block: all but Observe, ETag, Block1, Block2 and Size2.
 	Options []message.Option
-	// ETag goes into every block where HasETag (RFC 7959 §2.4).
-	ETag    message.Tag
-	HasETag bool
-	Body    []byte
+	// ETag goes into every block (RFC 7959 §2.4). The zero Tag, which is no ETag: none.
+	ETag message.Tag
+	Body []byte
 }
 
 // bytes returns the memory that a Snapshot is charged for.
@@ -43,7 +42,7 @@ type Store struct {
 
 type kept struct {
 	snapshot Snapshot
-	request  []byte // body of a FETCH, which is part of its cache key (RFC 8132 §2.1)
+	request  []byte // body of a FETCH, which is part of its cache key (RFC 8132 §2)
 }
 
 // NewStore returns an empty Store. Its error wraps ErrConfig.

@@ -91,7 +91,7 @@ func TestSZXWithin(t *testing.T) {
 func TestStore(t *testing.T) {
 	s := mustStore(t, StoreConfig{})
 	first := get(t, message.GET, nil, path("x"), uintOption(message.Observe, 0))
-	kept := Snapshot{Code: message.Content, Body: body(1, 100), ETag: ETag(body(1, 100)), HasETag: true}
+	kept := Snapshot{Code: message.Content, Body: body(1, 100), ETag: ETag(body(1, 100))}
 	if !s.Keep(epoch, peerNumber(1), first, nil, kept) {
 		t.Fatal("not kept")
 	}
@@ -115,7 +115,7 @@ func TestStore(t *testing.T) {
 	}
 }
 
-// RFC 8132 §2.1: the body of a FETCH is part of what it asks for; later requests may come
+// RFC 8132 §2: the body of a FETCH is part of what it asks for; later requests may come
 // without it (RFC 7959 §2.7).
 func TestStoreFetch(t *testing.T) {
 	s := mustStore(t, StoreConfig{})
@@ -123,6 +123,11 @@ func TestStoreFetch(t *testing.T) {
 	v, b := request("a")
 	s.Keep(epoch, peerNumber(1), v, b, Snapshot{Code: message.Content, Body: body(1, 100)})
 	b[0] = 'z' // it belongs to the caller
+	s.Keep(epoch, peerNumber(1), get(t, message.POST, nil, path("x")), nil, Snapshot{Code: message.Changed})
+	post := get(t, message.POST, []byte("any"), path("x"))
+	if _, ok := s.Find(epoch, peerNumber(1), post, post.Payload()); !ok {
+		t.Error("the body of a POST counts")
+	}
 	for text, want := range map[string]bool{"a": true, "": true, "b": false, "z": false} {
 		v, b := request(text)
 		if _, ok := s.Find(epoch, peerNumber(1), v, b); ok != want {
@@ -135,7 +140,7 @@ func TestStoreFetch(t *testing.T) {
 	if got, ok := s.Find(epoch, peerNumber(1), v, b); !ok || !bytes.Equal(got.Body, body(2, 100)) {
 		t.Error("the notification is not found")
 	}
-	v, b = request("b")
+	v, _ = request("b")
 	s.Keep(epoch, peerNumber(1), v, nil, Snapshot{Code: message.Content})
 	v, b = request("a")
 	if _, ok := s.Find(epoch, peerNumber(1), v, b); ok {

@@ -104,7 +104,6 @@ func (s *stage) input(line string) {
 		if len(f) > 2 {
 			raw, _ := hex.DecodeString(f[2])
 			s.fixed.ETag, _ = message.MakeTag(raw)
-			s.fixed.HasETag = true
 		}
 	case "get":
 		s.begin(message.GET, nil, 0, f[1:])

@@ -63,7 +63,6 @@ type Upload struct {
 	last     bool // nothing comes after kept
 	part     Part // under way
 	asked    int  // how often Next has said so
-	sliced   bool // Block1 is used though it fits into one message
 	failed   error
 }
 
@@ -111,9 +110,8 @@ func NewStreamUpload(next Source, cfg UploadConfig) (*Upload, error) {
 // Next returns what the next request carries: the same until a response has come. Its
 // errors are an [*Error] around that of the Source or ErrTooLarge, and are final.
 func (u *Upload) Next() (Part, error) {
-	if u.failed != nil || u.asked > 0 {
-		u.asked++
-		return u.part, u.failed
+	if u.failed != nil {
+		return Part{}, u.failed
 	}
 	size := 16 << u.szx
 	u.part = Part{Size1: -1, Block1: message.Block{Num: uint32(u.offset >> (u.szx + 4)), SZX: u.szx}}
@@ -124,7 +122,7 @@ func (u *Upload) Next() (Part, error) {
 	u.part.Payload = rest[:min(size, len(rest))]
 	u.part.Last = u.last && len(rest) <= size
 	u.part.Block1.More = !u.part.Last
-	u.part.Blockwise = u.sliced || !u.part.Last || u.offset > 0
+	u.part.Blockwise = !u.part.Last || u.offset > 0
 	if u.offset == 0 && !u.part.Last {
 		u.part.Size1 = u.size // §4: "preferably with the first block exchanged"
 	}
@@ -228,7 +226,7 @@ func (u *Upload) shrink(b message.Block, echoed bool) bool {
 	if !u.part.Blockwise && (szx > message.MaxSZX || 16<<szx >= len(u.part.Payload)) {
 		return false
 	}
-	u.szx, u.offset, u.sliced = szx, 0, true
+	u.szx, u.offset = szx, 0
 	return true
 }
 
