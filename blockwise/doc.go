@@ -52,9 +52,8 @@
 //
 // Nothing in a block says of which body it is. A client that uploads to a resource while
 // blocks of an earlier upload to it may still be on their way, because it gave that one up
-// or because both go on at once, sends a new Request-Tag with all blocks (RFC 9175 §3.4, §3.5.2):
-// choosing it is the caller's. It goes with the Block2 requests that follow an upload as well, and
-// with no request that has nothing to do with blocks.
+// or because both go on at once, sends a new Request-Tag with all blocks (RFC 9175 §3.4,
+// §3.5.2), and with the Block2 requests that follow them. Choosing it is the caller's.
 //
 // # Limits
 //
