@@ -153,6 +153,7 @@ func (s *shard) begin(c *call, options *optionList, r *Request, expect reliabili
 		c.end(c.began, emptyResponse(), nil)
 		s.eng.release(out)
 	}
+	s.sending.Add(1)
 	s.mu.Unlock()
 	s.flush(out)
 	return err

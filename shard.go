@@ -41,6 +41,9 @@ type shard struct {
 	watching atomic.Bool
 	wake     chan struct{}
 
+	// sending counts outboxes between unlock and the end of their flush: Shutdown must
+	// not close the socket under them.
+	sending    atomic.Int32
 	goroutines sync.WaitGroup
 }
 
@@ -149,10 +152,10 @@ func (s *shard) process(b *batch, n int) bool {
 	if len(b.jobs) == 0 {
 		s.arm(now)
 	}
+	s.sending.Add(1)
 	s.mu.Unlock()
 	s.traceReceived(now, b, n)
 	s.flush(&b.out)
-	s.core.signalIdle()
 	s.prepare(b)
 	return s.serve(b)
 }
@@ -263,10 +266,10 @@ func (s *shard) input(f func(now time.Time, out *outbox)) {
 	f(now, out)
 	s.eng.drain(now, out)
 	s.arm(now)
+	s.sending.Add(1)
 	s.mu.Unlock()
 	s.flush(out)
 	s.core.outboxes.put(out)
-	s.core.signalIdle()
 }
 
 // acknowledge sends the Empty Acknowledgement of a detached exchange.
@@ -291,6 +294,7 @@ func (s *shard) complete(b *batch) {
 	}
 	s.eng.drain(now, &b.out)
 	s.arm(now)
+	s.sending.Add(1)
 	s.mu.Unlock()
 	s.flush(&b.out)
 	for _, i := range b.answers {
@@ -298,7 +302,6 @@ func (s *shard) complete(b *batch) {
 		b.exchanges[i].clear()
 	}
 	b.answers = b.answers[:0]
-	s.core.signalIdle()
 }
 
 // late sends the answer of an exchange that has left its batch, and frees it.
@@ -353,6 +356,8 @@ func (s *shard) flush(out *outbox) {
 		}
 	}
 	out.reset()
+	s.sending.Add(-1)
+	s.core.signalIdle()
 }
 
 func (s *shard) refused(out *outbox) {
@@ -398,12 +403,13 @@ func (s *shard) close() {
 	}
 }
 
-// idle reports whether no request is in hand, nothing unacknowledged and nobody observing.
+// idle reports whether no request is in hand, nothing unacknowledged or on its way out,
+// and nobody observing.
 func (s *shard) idle() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	stats := s.eng.ep.Stats()
-	return s.closed || stats.PendingRequests == 0 && stats.OpenExchanges == 0 && s.eng.observing == 0
+	return s.closed || stats.PendingRequests == 0 && stats.OpenExchanges == 0 && s.eng.observing == 0 && s.sending.Load() == 0
 }
 
 // exhausted reports whether no message ID is free towards a peer.
