@@ -56,9 +56,7 @@ func (n *Node) putConfig(w coap.ResponseWriter, r *coap.Request) {
 		coap.Error(w, message.BadRequest, "config: "+err.Error())
 		return
 	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.config = c
+	n.configure(func(old *config) { *old = c })
 }
 
 func (n *Node) getInterval(w coap.ResponseWriter, _ *coap.Request) {
@@ -78,9 +76,7 @@ func (n *Node) putInterval(w coap.ResponseWriter, r *coap.Request) {
 		coap.Error(w, message.BadRequest, err.Error())
 		return
 	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.config.Interval = seconds
+	n.configure(func(c *config) { c.Interval = seconds })
 }
 
 // parseConfig reads a configuration, in which every member must be there and no other.

@@ -1,8 +1,8 @@
 // Package lab is a simulated sensor node: what a program that talks CoAP meets in the
 // field, to try clients against.
 //
-//	/temperature      GET, PUT   degrees Celsius, text
-//	/humidity         GET        relative humidity in percent, text
+//	/temperature      GET, PUT   degrees Celsius, text, observable
+//	/humidity         GET        relative humidity in percent, text, observable
 //	/config           GET, PUT   {"name":"lab","interval":2}
 //	/config/interval  GET, PUT   the interval of /config alone, in seconds, text
 //	/led              GET, PUT   on or off, text
@@ -34,14 +34,18 @@ type Node struct {
 	led         bool
 	config      config
 	readings    readings
+
+	temperatureSubject, humiditySubject coap.Subject
+	reconfigured                        chan struct{} // tells Run of another interval
 }
 
-// New returns a node as it leaves the factory.
+// New returns a node as it leaves the factory. Its values stand still without [Node.Run].
 func New() *Node {
 	return &Node{
-		temperature: 21.5,
-		humidity:    47,
-		config:      config{Name: "lab", Interval: 2},
+		temperature:  temperatureWalk.home,
+		humidity:     humidityWalk.home,
+		config:       config{Name: "lab", Interval: 2},
+		reconfigured: make(chan struct{}, 1),
 	}
 }
 

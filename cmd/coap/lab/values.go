@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/motewire/coap"
 	"github.com/motewire/coap/message"
@@ -21,19 +22,18 @@ const maxText = 64
 func (n *Node) addValues(m *coap.Mux) {
 	text := coap.Produces(message.TextPlain)
 	put := []coap.RouteOption{coap.Consumes(message.TextPlain), coap.BodyLimit(maxText)}
-	m.HandleFunc("GET /temperature", n.getTemperature, text,
+	policy := coap.Notifications(coap.NotifyPolicy{Every: 5})
+	m.HandleFunc("GET /temperature", n.getTemperature, text, coap.Observable(&n.temperatureSubject), policy,
 		coap.ResourceType("temperature-c"), coap.Interface("core.s"), coap.Title("Room temperature"))
 	m.HandleFunc("PUT /temperature", n.putTemperature, put...)
-	m.HandleFunc("GET /humidity", n.getHumidity, text,
+	m.HandleFunc("GET /humidity", n.getHumidity, text, coap.Observable(&n.humiditySubject), policy,
 		coap.ResourceType("humidity-p"), coap.Interface("core.s"), coap.Title("Relative humidity"))
 	m.HandleFunc("GET /led", n.getLED, text, coap.ResourceType("switch"), coap.Interface("core.a"))
 	m.HandleFunc("PUT /led", n.putLED, put...)
 }
 
 func (n *Node) getTemperature(w coap.ResponseWriter, _ *coap.Request) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	writeText(w, formatValue(n.temperature))
+	n.writeMeasured(w, &n.temperature)
 }
 
 func (n *Node) putTemperature(w coap.ResponseWriter, r *coap.Request) {
@@ -43,14 +43,21 @@ func (n *Node) putTemperature(w coap.ResponseWriter, r *coap.Request) {
 		return
 	}
 	n.mu.Lock()
-	defer n.mu.Unlock()
 	n.temperature = value
+	n.mu.Unlock()
+	n.temperatureSubject.Notify()
+}
+
+// writeMeasured answers with a value that is out of date with the next measurement.
+func (n *Node) writeMeasured(w coap.ResponseWriter, value *float64) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	w.SetMaxAge(time.Duration(n.config.Interval) * time.Second)
+	writeText(w, formatValue(*value))
 }
 
 func (n *Node) getHumidity(w coap.ResponseWriter, _ *coap.Request) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	writeText(w, formatValue(n.humidity))
+	n.writeMeasured(w, &n.humidity)
 }
 
 func (n *Node) getLED(w coap.ResponseWriter, _ *coap.Request) {
