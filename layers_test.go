@@ -37,7 +37,7 @@ var layers = map[string][]string{
 		"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/gopacket/gopacket", "golang.org/x/term"},
 	"cmd/coap/demo":     {".", "message", "transport", "cmd/coap/lab"},
 	"cmd/coap/lab":      {".", "message", "linkformat"},
-	"cmd/coap/plugtest": {".", "message", "linkformat"},
+	"cmd/coap/plugtest": {".", "message", "linkformat", "observe"},
 }
 
 // forTests is what any test may import besides what its package may, and its package.

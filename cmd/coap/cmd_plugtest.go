@@ -13,7 +13,8 @@ func (c *cli) plugtestCommand() *cobra.Command {
 		Use:   "plugtest",
 		Short: "Serve the resources that plugtest clients expect",
 		Long: `plugtest serves what plugtest clients expect, Californium's among them: plain and
-separate responses, validation and creation, content negotiation, FETCH and PATCH.
+separate responses, validation and creation, content negotiation, FETCH and PATCH,
+observation.
 
 coap discover localhost lists the resources. State is in memory. It runs until an interrupt
 or SIGTERM, finishes the requests in hand and ends with status 0.`,
@@ -23,7 +24,9 @@ or SIGTERM, finishes the requests in hand and ends with status 0.`,
 			if err != nil {
 				return err
 			}
-			return c.serve(cmd.Context(), cmd.Name(), &coap.Server{Handler: plugtest.New()}, conns)
+			resources := plugtest.New()
+			srv := &coap.Server{Handler: resources.Mux(), NotifyInterval: plugtest.NotifyInterval}
+			return c.serve(cmd.Context(), cmd.Name(), srv, conns, resources.Run)
 		},
 	}
 	cmd.Flags().StringVar(&addr, "addr", defaultAddr, "listen on `HOST:PORT`; without HOST on all addresses")

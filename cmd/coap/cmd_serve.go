@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os/signal"
 	"runtime"
+	"sync"
 	"syscall"
 	"time"
 
@@ -38,22 +39,25 @@ func (c *cli) serveCommand() *cobra.Command {
   /slow                                        GET, a separate response after 1 s
   /readings                                    GET, and POST of JSON
 
-coap discover localhost lists them. The node keeps its state in memory. It runs until an
-interrupt or SIGTERM, finishes the requests in hand and ends with status 0.`,
+/temperature and /humidity change every 2 seconds, or as often as /config/interval says,
+and can be observed. coap discover localhost lists the resources. The node keeps its state
+in memory. It runs until an interrupt or SIGTERM, finishes the requests in hand, tells the
+observers and ends with status 0.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			conns, err := listenOn(cmd.Context(), addr)
 			if err != nil {
 				return err
 			}
-			srv := &coap.Server{Handler: lab.New().Mux()}
+			node := lab.New()
+			srv := &coap.Server{Handler: node.Mux(), NotifyInterval: lab.NotifyInterval}
 			if multicast {
 				if srv.Groups, err = groupsOf(conns[0].LocalAddr()); err != nil {
 					closeAll(conns)
 					return err
 				}
 			}
-			return c.serve(cmd.Context(), cmd.Name(), srv, conns)
+			return c.serve(cmd.Context(), cmd.Name(), srv, conns, node.Run)
 		},
 	}
 	cmd.Flags().StringVar(&addr, "addr", defaultAddr, "listen on `HOST:PORT`; without HOST on all addresses")
@@ -78,10 +82,16 @@ func groupsOf(local netip.AddrPort) ([]coap.Group, error) {
 }
 
 // serve runs a server on sockets until the context ends or SIGTERM comes, and lets it
-// finish the requests in hand then.
-func (c *cli) serve(ctx context.Context, name string, srv *coap.Server, conns []transport.Conn) error {
+// finish the requests in hand then. change alters the server's resources meanwhile, until
+// its context ends.
+func (c *cli) serve(ctx context.Context, name string, srv *coap.Server, conns []transport.Conn, change func(context.Context)) error {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM)
 	defer stop()
+	changing, still := context.WithCancel(ctx)
+	var changes sync.WaitGroup
+	changes.Go(func() { change(changing) })
+	defer changes.Wait()
+	defer still()
 	srv.Logger = slog.New(slog.NewTextHandler(c.stderr, nil))
 	fmt.Fprintf(c.stderr, "coap %s: listening on coap://%v\n", name, conns[0].LocalAddr())
 	served := make(chan error, 1)

@@ -7,7 +7,7 @@ import (
 )
 
 // addLinked adds the resources that discovery and content negotiation are tried on.
-func (s *server) addLinked(m *coap.Mux) {
+func (s *Server) addLinked(m *coap.Mux) {
 	link := func(path, content, types, interfaces string) {
 		m.HandleFunc("GET "+path, fixed(message.TextPlain, content),
 			always(text, coap.ResourceType(types), coap.Interface(interfaces))...)

@@ -14,7 +14,7 @@ import (
 // maxEcho is the longest response that /echo can be asked for, in bytes.
 const maxEcho = 8192
 
-func (s *server) addPlain(m *coap.Mux) {
+func (s *Server) addPlain(m *coap.Mux) {
 	m.HandleFunc("GET /test", getTest, always(text, coap.Title("Test"))...)
 	m.HandleFunc("POST /test", postTest, always(text)...)
 	m.HandleFunc("PUT /test", nothing, always(text)...)
@@ -78,15 +78,15 @@ func locationQuery(w coap.ResponseWriter, _ *coap.Request) {
 	w.SetLocation("?first=1&second=2")
 }
 
-func (s *server) getCounter(w coap.ResponseWriter, _ *coap.Request) {
+func (s *Server) getCounter(w coap.ResponseWriter, _ *coap.Request) {
 	writeText(w, strconv.FormatInt(s.counter.Load(), 10))
 }
 
-func (s *server) postCounter(w coap.ResponseWriter, _ *coap.Request) {
+func (s *Server) postCounter(w coap.ResponseWriter, _ *coap.Request) {
 	writeText(w, strconv.FormatInt(s.counter.Add(1), 10))
 }
 
-func (s *server) putCounter(w coap.ResponseWriter, r *coap.Request) {
+func (s *Server) putCounter(w coap.ResponseWriter, r *coap.Request) {
 	value, err := strconv.ParseInt(strings.TrimSpace(string(r.Payload())), 10, 64)
 	if err != nil {
 		coap.Error(w, message.BadRequest, "counter: not a number")

@@ -7,6 +7,8 @@
 //	/validate       has ETags and preconditions (RFC 7252 §5.10.6, §5.10.8)
 //	/create1        comes and goes
 //	/fetch          takes FETCH, PATCH and iPATCH (RFC 8132)
+//	/obs /obs-non   change every 2 s and can be observed (RFC 7641)
+//	/obs-reset      ends all observations
 //
 // A representation, and a request's body, is what fits into one message.
 package plugtest
@@ -15,6 +17,7 @@ import (
 	"fmt"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/motewire/coap"
 	"github.com/motewire/coap/message"
@@ -24,19 +27,30 @@ import (
 // (RFC 7252 §4.6). A longer one gets 4.13.
 const maxBody = 1024
 
-// A server is the state of the resources, shared by all clients.
-type server struct {
+// A Server is the state of the resources, shared by all clients. It is safe for
+// concurrent use.
+type Server struct {
 	counter  atomic.Int64
 	validate stored
 	create   created
 	fetch    listed
+	clocks   [2]clock // /obs and /obs-non
 }
 
-// New returns the resources in their first state.
-func New() *coap.Mux {
-	s := &server{}
+// New returns the resources in their first state. Those that can be observed change by
+// themselves with [Server.Run] alone.
+func New() *Server {
+	s := &Server{}
 	s.validate.reset()
 	s.fetch.doc = document{{"a", "1"}, {"b", "2"}}
+	for i := range s.clocks {
+		s.clocks[i].start(time.Now())
+	}
+	return s
+}
+
+// Mux returns the resources.
+func (s *Server) Mux() *coap.Mux {
 	m := coap.NewMux()
 	s.addPlain(m)
 	s.addLinked(m)
@@ -44,6 +58,7 @@ func New() *coap.Mux {
 	s.validate.add(m)
 	s.create.add(m)
 	s.fetch.add(m)
+	s.addClocks(m)
 	return m
 }
 

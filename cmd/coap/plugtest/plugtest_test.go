@@ -17,7 +17,7 @@ func TestMain(m *testing.M) { coaptest.Main(m) }
 // start serves the resources in memory until the test ends.
 func start(t *testing.T) *coaptest.Server {
 	t.Helper()
-	s := coaptest.NewServer(New())
+	s := coaptest.NewServer(New().Mux())
 	t.Cleanup(s.Close)
 	return s
 }
@@ -348,7 +348,8 @@ func TestDiscovery(t *testing.T) {
 		"/multi-format": {"ct": "0 41 50 60"},
 		"/seg1/seg2":    nil, "/seg1/seg2/seg3": nil, "/empty": nil, "/options": nil, "/location-query": nil,
 		"/counter": nil, "/echo": nil, "/path/sub1": nil, "/path/sub2": nil, "/path/sub3": nil,
-		"/validate": nil, "/fetch": nil,
+		"/validate": nil, "/fetch": nil, "/obs-reset": nil,
+		"/obs": {"rt": "observe"}, "/obs-non": {"rt": "observe"},
 		core: {"ct": "40"},
 	}
 	for path, want := range attributes {
@@ -361,6 +362,9 @@ func TestDiscovery(t *testing.T) {
 				t.Errorf("%s: %s=%q, want %q", path, name, a.Value, value)
 			}
 		}
+		if _, obs := l.Attribute("obs"); obs != (path == "/obs" || path == "/obs-non") {
+			t.Errorf("%s: obs %v", path, obs)
+		}
 		if a, _ := l.Attribute("ct"); a.Value == "40" && path != "/path" && path != core {
 			t.Errorf("%s: ct=40", path)
 		}
@@ -371,6 +375,7 @@ func TestDiscovery(t *testing.T) {
 	for query, want := range map[string]string{
 		"rt=Type1": "/link1 /link3", "rt=Type2": "/link1 /link2", "if=If*": "/link1 /link2",
 		"href=/path/*": "/path/sub1 /path/sub2 /path/sub3", "ct=40": "/.well-known/core /path", "rt=Type": "",
+		"rt=observe":    "/obs /obs-non",
 		"href=/create1": "",
 	} {
 		payload := anyPayload

@@ -15,19 +15,19 @@ const (
 	maxDelay   = 10 * time.Second
 )
 
-func (s *server) addSeparate(m *coap.Mux) {
+func (s *Server) addSeparate(m *coap.Mux) {
 	m.HandleFunc("GET /separate", s.getSeparate, always(text, coap.Title("Separate"))...)
 	m.HandleFunc("POST /separate", s.postSeparate, always(text)...)
 }
 
-func (s *server) getSeparate(w coap.ResponseWriter, r *coap.Request) {
+func (s *Server) getSeparate(w coap.ResponseWriter, r *coap.Request) {
 	if delay, ok := delayOf(w, r); ok {
 		writeText(w, diagnostic(r.Message()))
 		sendAfter(w, delay)
 	}
 }
 
-func (s *server) postSeparate(w coap.ResponseWriter, r *coap.Request) {
+func (s *Server) postSeparate(w coap.ResponseWriter, r *coap.Request) {
 	if delay, ok := delayOf(w, r); ok {
 		s.postCounter(w, r)
 		sendAfter(w, delay)

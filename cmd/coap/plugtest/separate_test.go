@@ -77,7 +77,7 @@ func TestSeparate(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.String(), func(t *testing.T) {
 			coaptest.Run(t, func(t *testing.T) {
-				s := coaptest.NewServer(New())
+				s := coaptest.NewServer(New().Mux())
 				defer s.Close()
 				w := watch(s)
 				begin := time.Now()
@@ -98,7 +98,7 @@ func TestSeparate(t *testing.T) {
 // for a duplicate.
 func TestSeparatePostCountsOnce(t *testing.T) {
 	coaptest.Run(t, func(t *testing.T) {
-		s := coaptest.NewServer(New())
+		s := coaptest.NewServer(New().Mux())
 		defer s.Close()
 		s.Network.SetDefault(simnet.Link{Duplicate: 1})
 		var answered sync.WaitGroup
@@ -120,7 +120,7 @@ func TestSeparatePostCountsOnce(t *testing.T) {
 // Waiting must not block other requests, of the same or other endpoints.
 func TestSeparateDelaysNobody(t *testing.T) {
 	coaptest.Run(t, func(t *testing.T) {
-		s := coaptest.NewServer(New())
+		s := coaptest.NewServer(New().Mux())
 		defer s.Close()
 		client := &coap.Client{Listen: coaptest.Listen(s.Network), Params: coap.Params{NStart: -1}}
 		defer client.Close()
