@@ -272,7 +272,8 @@ func (c *Client) collect(ctx context.Context, s *shard, call *call, yield func(*
 
 // Close closes the client's sockets and waits for its goroutines. Calls in progress fail
 // with [ErrClosed], and so does every later one. Observations are cancelled at the
-// servers first, for which it waits 2 s at most.
+// servers first, for which it waits 2 s at most. A Handler of the client must not call
+// it, as it waits for the Handler.
 func (c *Client) Close() error {
 	c.mu.Lock()
 	first := !c.closed

@@ -70,7 +70,8 @@ func newCore(params Params, limits Limits, handler Handler, recognize []message.
 	if m, ok := handler.(*Mux); ok {
 		n.mux = m
 	} else {
-		n.bare.handler, n.bare.preconditions = handler, true
+		// What is not a Mux decides itself about preconditions and groups.
+		n.bare.handler, n.bare.preconditions, n.bare.multicast = handler, true, true
 	}
 	n.ctx, n.stop = context.WithCancelCause(context.Background())
 	return n, nil

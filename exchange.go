@@ -156,13 +156,22 @@ func (x *exchange) unavailable() {
 	x.SetMaxAge(time.Second)
 }
 
-// handle runs the handler. A panic becomes 5.00 and a line in the log.
+// handle runs the handler. A panic becomes 5.00 and a line in the log, and so does
+// runtime.Goexit, which no recovery can stop.
 func (x *exchange) handle() {
+	returned := false
 	defer func() {
 		if v := recover(); v != nil {
 			x.panicked(v)
+		} else if !returned {
+			x.panicked("runtime.Goexit")
 		}
 	}()
+	x.serve()
+	returned = true
+}
+
+func (x *exchange) serve() {
 	if x.multicast && !x.route.multicast {
 		x.fate = drop // §8.2: not meant for groups
 		return

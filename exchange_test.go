@@ -409,6 +409,7 @@ func TestTrace(t *testing.T) {
 	}
 	expect := func(t *testing.T, want ...int32) {
 		t.Helper()
+		synctest.Wait() // an answer arrives before its sender tells of it
 		for i, n := range want {
 			if got := counts[i].Load(); got != n {
 				t.Errorf("callback %d was called %d times, want %d", i, got, n)

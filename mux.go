@@ -108,6 +108,9 @@ func (m *Mux) Use(middleware ...func(Handler) Handler) {
 // ServeCoAP answers a request by the handler of the route that fits it best.
 func (m *Mux) ServeCoAP(w ResponseWriter, r *Request) {
 	rt, code := m.find(r.Method, r.view, &r.match)
+	if code == 0 && r.Multicast() && !rt.multicast {
+		code = message.NotFound // nobody hears of it (RFC 7252 §8.2)
+	}
 	if code == 0 {
 		r.pattern = rt.pattern
 		code = rt.precheck(w, r)

@@ -62,8 +62,8 @@ func (e *engine) notificationsDue(now time.Time) bool {
 	return ok && !at.After(now)
 }
 
-// notifySome sends a batch of notifications and renders what they lack. It reports
-// whether there may be more.
+// notifySome sends a batch of notifications and has rendered what the others lack. It
+// reports whether there may be more.
 func (s *shard) notifySome() (more bool) {
 	var stale []*representation
 	s.input(func(now time.Time, _ *outbox) {
@@ -72,24 +72,16 @@ func (s *shard) notifySome() (more bool) {
 			return
 		}
 		stale, more = s.eng.gather(now, nil)
-		s.notifying = more || len(stale) > 0
+		s.notifying = more
 	})
-	for _, rep := range stale {
-		if rep.route.pace.slow() {
-			s.goroutines.Add(1)
-			go func() {
-				defer s.goroutines.Done()
-				s.rerender(rep)
-			}()
-			continue
-		}
-		began := time.Now()
-		s.rerender(rep)
-		if time.Since(began) >= watchInterval {
-			rep.route.pace.markSlow()
-		}
+	for _, rep := range stale { // each by itself: a slow handler delays no other
+		s.goroutines.Add(1)
+		go func() {
+			defer s.goroutines.Done()
+			s.rerender(rep)
+		}()
 	}
-	return more || len(stale) > 0
+	return more
 }
 
 // rerender renders a representation until it shows the last change.
@@ -125,7 +117,12 @@ func (x *exchange) render(request []byte, rt *route) bool {
 		m.find(x.req.Method, &x.view, &x.req.match)
 	}
 	x.rendered = make(chan struct{})
-	x.handle()
+	handled := make(chan struct{})
+	go func() { // whatever the handler does to its goroutine, this one goes on
+		defer close(handled)
+		x.handle()
+	}()
+	<-handled
 	if x.detached {
 		select {
 		case <-x.rendered:

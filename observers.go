@@ -1,6 +1,7 @@
 package coap
 
 import (
+	"errors"
 	"time"
 
 	"github.com/motewire/coap/message"
@@ -15,9 +16,11 @@ type observation struct {
 	resources map[*Subject]*observedResource
 	idle      []observe.Resource // numbers out of use
 	reps      []*representation  // by their number; nil: out of use
+	idleReps  []observe.Representation
 	byKey     map[string]*representation
 	key       []byte   // for building a key
 	notes     []notice // notifications under way, by the slot of their exchange
+	newest    []uint32 // Observe numbers of the last notifications gathered, by the slot of their observer
 	// superseding are retransmissions that wait for a newer state to be rendered.
 	superseding []observe.Notification
 	observing   int  // observers
@@ -102,6 +105,7 @@ func (e *engine) unref(rep *representation) {
 	if rep.refs--; rep.refs == 0 {
 		delete(e.byKey, rep.key)
 		e.reps[rep.number] = nil
+		e.idleReps = append(e.idleReps, rep.number)
 	}
 	if res.refs--; res.refs == 0 {
 		delete(e.resources, res.subject)
@@ -140,17 +144,16 @@ func (e *engine) representationOf(res *observedResource, x *exchange) *represent
 		return rep
 	}
 	rep := &representation{
+		number:   observe.Representation(len(e.reps)),
 		resource: res, key: string(e.key), route: x.route,
 		request: append([]byte(nil), x.view.Datagram()...),
 	}
-	i := 0
-	for i < len(e.reps) && e.reps[i] != nil {
-		i++
-	}
-	if i == len(e.reps) {
+	if n := len(e.idleReps); n > 0 {
+		rep.number, e.idleReps = e.idleReps[n-1], e.idleReps[:n-1]
+	} else {
 		e.reps = append(e.reps, nil)
 	}
-	rep.number, e.reps[i], e.byKey[rep.key] = observe.Representation(i), rep, rep
+	e.reps[rep.number], e.byKey[rep.key] = rep, rep
 	return rep
 }
 
@@ -166,6 +169,10 @@ func (e *engine) gather(now time.Time, stale []*representation) (_ []*representa
 		} else {
 			return stale, false
 		}
+		if !e.observers.Active(n.Observer) {
+			continue
+		}
+		e.supersede(n)
 		rep := e.reps[n.Representation]
 		switch {
 		case n.Final || rep.rendered && rep.change == n.Change:
@@ -181,6 +188,15 @@ func (e *engine) gather(now time.Time, stale []*representation) (_ []*representa
 	return stale, true
 }
 
+// supersede makes a notification the one that its observer gets: an earlier one that still
+// waits for its state to be rendered is not sent (RFC 7641 §4.5.1).
+func (e *engine) supersede(n observe.Notification) {
+	for n.Observer.Slot() >= len(e.newest) {
+		e.newest = append(e.newest, 0)
+	}
+	e.newest[n.Observer.Slot()] = n.Sequence
+}
+
 // rendered takes a state that was rendered and sends it to those who wait for it. It
 // reports whether there was a change since, so that it has to be rendered again.
 func (e *engine) rendered(now time.Time, rep *representation, change uint32) (again bool) {
@@ -188,15 +204,20 @@ func (e *engine) rendered(now time.Time, rep *representation, change uint32) (ag
 	waiting := rep.waiting
 	rep.waiting = nil
 	for _, n := range waiting {
-		if int32(n.Change-change) > 0 {
+		switch {
+		case n.Sequence != e.newest[n.Observer.Slot()]:
+		case int32(n.Change-change) > 0:
 			rep.waiting = append(rep.waiting, n)
-		} else {
+		default:
 			e.notify(now, n, rep)
 		}
 	}
 	rep.rendering = len(rep.waiting) > 0
 	return rep.rendering
 }
+
+// errNotReplaced says that a notification has to go in a message of its own.
+var errNotReplaced = errors.New("coap: exchange is over")
 
 // notify gives a notification to the message layer.
 func (e *engine) notify(now time.Time, n observe.Notification, rep *representation) {
@@ -209,6 +230,10 @@ func (e *engine) notify(now time.Time, n observe.Notification, rep *representati
 		x := reliability.Outbound(n.Replaces)
 		if e.ep.Replace(now, x, datagram) {
 			e.notes[x.Slot()].replaced = true
+		} else { // acknowledged meanwhile, or no message ID is free
+			e.ep.Cancel(now, x)
+			e.forgetNote(x)
+			err = errNotReplaced
 		}
 	} else if err == nil {
 		var x reliability.Outbound

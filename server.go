@@ -17,7 +17,8 @@ import (
 
 // A Server serves requests. Fields must not change once it serves.
 type Server struct {
-	// Handler answers requests, usually a [Mux]. Nil: every path is 4.04.
+	// Handler answers requests, usually a [Mux]. Nil: every path is 4.04. One that is no
+	// Mux gets requests to a group, too: errors and empty answers to them are not sent.
 	Handler Handler
 	// Params are the transmission parameters; zero is RFC 7252's.
 	Params Params

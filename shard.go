@@ -186,14 +186,22 @@ func (s *shard) prepare(b *batch) {
 func (s *shard) serve(b *batch) bool {
 	s.sequence++
 	s.current = b
+	var x *exchange
+	var running uint64
+	returned := false
+	defer func() {
+		if !returned {
+			s.exited(b, x, running)
+		}
+	}()
 	for j, i := range b.jobs {
-		x := b.exchanges[i]
+		x = b.exchanges[i]
 		if x.route.pace.slow() {
 			b.replace(i, s.newExchange())
 			s.away(x)
 			continue
 		}
-		running := s.sequence<<8 | uint64(j)<<1 | 1
+		running = s.sequence<<8 | uint64(j)<<1 | 1
 		s.serving.Store(running)
 		s.wakeWatch()
 		x.handle()
@@ -202,6 +210,7 @@ func (s *shard) serve(b *batch) bool {
 			x.finish()
 		}
 		if !s.serving.CompareAndSwap(running, 0) {
+			returned = true
 			s.released(x, answered) // the batch has gone on without us
 			return false
 		}
@@ -212,8 +221,34 @@ func (s *shard) serve(b *batch) bool {
 		b.replace(i, s.newExchange())
 		x.unref()
 	}
+	returned = true
 	s.complete(b)
 	return true
+}
+
+// exited is called on a goroutine that ends because the handler of x, running, called
+// runtime.Goexit, as a test's FailNow does. What the goroutine had to do goes on in
+// another one.
+func (s *shard) exited(b *batch, x *exchange, running uint64) {
+	answered := !x.detached
+	if answered {
+		x.finish()
+	}
+	if !s.serving.CompareAndSwap(running, 0) {
+		s.released(x, answered)
+		return
+	}
+	j := jobOf(running)
+	b.replace(b.jobs[j], s.newExchange())
+	b.jobs = append(b.jobs[:0], b.jobs[j+1:]...)
+	s.goroutines.Add(1)
+	go func() {
+		defer s.goroutines.Done()
+		s.released(x, answered)
+		if s.serve(b) {
+			s.read(b)
+		}
+	}()
 }
 
 // released ends what a goroutine had to do with an exchange outside a batch.
@@ -237,13 +272,15 @@ func (s *shard) away(x *exchange) {
 	go func() {
 		defer s.goroutines.Done()
 		began := time.Now()
+		defer func() { // also where the handler ends the goroutine
+			x.route.pace.took(time.Since(began))
+			answered := !x.detached
+			if answered {
+				x.finish()
+			}
+			s.released(x, answered)
+		}()
 		x.handle()
-		x.route.pace.took(time.Since(began))
-		answered := !x.detached
-		if answered {
-			x.finish()
-		}
-		s.released(x, answered)
 	}()
 }
 

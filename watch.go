@@ -94,6 +94,9 @@ func (s *shard) watchWhileBusy(timer *time.Timer) bool {
 	return true
 }
 
+// jobOf returns which job of its batch a value of serving is about.
+func jobOf(running uint64) int { return int(running >> 1 & 0x7f) }
+
 // take moves the reader's role to a new goroutine, if the handler still runs. It holds
 // mu so that the handler's goroutine can't free the exchange before it is entered.
 func (s *shard) take(running uint64) {
@@ -102,7 +105,7 @@ func (s *shard) take(running uint64) {
 	if s.closed || !s.serving.CompareAndSwap(running, 0) {
 		return
 	}
-	b, j := s.current, int(running>>1&0x7f)
+	b, j := s.current, jobOf(running)
 	x := b.exchanges[b.jobs[j]]
 	x.route.pace.markSlow()
 	s.core.stats.slow.Add(1)
