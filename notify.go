@@ -88,7 +88,7 @@ func (s *shard) notifySome() (more bool) {
 func (s *shard) rerender(rep *representation) {
 	for again := true; again; {
 		s.mu.Lock()
-		change := rep.waiting[len(rep.waiting)-1].Change
+		change := rep.begin()
 		s.mu.Unlock()
 		x := s.newExchange()
 		if !x.render(rep.request, rep.route) {

@@ -20,7 +20,7 @@ type observation struct {
 	byKey     map[string]*representation
 	key       []byte   // for building a key
 	notes     []notice // notifications under way, by the slot of their exchange
-	newest    []uint32 // Observe numbers of the last notifications gathered, by the slot of their observer
+	places    []uint32 // of observers, by slot: index+1 in waiting of their representation, if it is theirs
 	// superseding are retransmissions that wait for a newer state to be rendered.
 	superseding []observe.Notification
 	observing   int  // observers
@@ -33,6 +33,7 @@ type observedResource struct {
 	number  observe.Resource
 	refs    int
 	final   message.Code // of the last notification, once there is to be one; 0: 5.03
+	ending  bool         // somebody has got the last notification
 }
 
 // A representation is what observers with equal requests see. It is rendered and encoded
@@ -52,6 +53,8 @@ type representation struct {
 	rendered  bool
 	rendering bool
 	waiting   []observe.Notification // for the rendering
+	wanted    uint32                 // the change that the last of them is about
+	shows     uint32                 // what was wanted when the last rendering began
 }
 
 // A notice is a notification in an exchange of the message layer.
@@ -172,13 +175,12 @@ func (e *engine) gather(now time.Time, stale []*representation) (_ []*representa
 		if !e.observers.Active(n.Observer) {
 			continue
 		}
-		e.supersede(n)
 		rep := e.reps[n.Representation]
 		switch {
 		case n.Final || rep.rendered && rep.change == n.Change:
 			e.notify(now, n, rep)
 		default:
-			rep.waiting = append(rep.waiting, n)
+			e.wait(n, rep)
 			if !rep.rendering {
 				rep.rendering = true
 				stale = append(stale, rep)
@@ -188,29 +190,49 @@ func (e *engine) gather(now time.Time, stale []*representation) (_ []*representa
 	return stale, true
 }
 
-// supersede makes a notification the one that its observer gets: an earlier one that still
-// waits for its state to be rendered is not sent (RFC 7641 §4.5.1).
-func (e *engine) supersede(n observe.Notification) {
-	for n.Observer.Slot() >= len(e.newest) {
-		e.newest = append(e.newest, 0)
+// wait keeps a notification until its state is rendered. An earlier one to the same observer
+// that waits for a rendering that has not begun is not sent any more (RFC 7641 §4.5.1).
+func (e *engine) wait(n observe.Notification, rep *representation) {
+	rep.wanted = n.Change
+	slot := n.Observer.Slot()
+	for slot >= len(e.places) {
+		e.places = append(e.places, 0)
 	}
-	e.newest[n.Observer.Slot()] = n.Sequence
+	if i := int(e.places[slot]) - 1; i >= 0 && i < len(rep.waiting) {
+		if earlier := &rep.waiting[i]; earlier.Observer == n.Observer && after(earlier.Change, rep.shows) {
+			*earlier = n
+			return
+		}
+	}
+	rep.waiting = append(rep.waiting, n)
+	e.places[slot] = uint32(len(rep.waiting))
+}
+
+// after reports whether a count of changes is later than another.
+func after(a, b uint32) bool { return int32(a-b) > 0 }
+
+// begin says that a rendering for those who wait begins now. It returns the change that it
+// shows, if not a later one.
+func (rep *representation) begin() (change uint32) {
+	rep.shows = rep.wanted
+	return rep.shows
 }
 
 // rendered takes a state that was rendered and sends it to those who wait for it. It
 // reports whether there was a change since, so that it has to be rendered again.
 func (e *engine) rendered(now time.Time, rep *representation, change uint32) (again bool) {
 	rep.rendered, rep.change = true, change
-	waiting := rep.waiting
-	rep.waiting = nil
-	for _, n := range waiting {
-		switch {
-		case n.Sequence != e.newest[n.Observer.Slot()]:
-		case int32(n.Change-change) > 0:
-			rep.waiting = append(rep.waiting, n)
-		default:
+	later := rep.waiting[:0]
+	for _, n := range rep.waiting {
+		if after(n.Change, change) {
+			later = append(later, n)
+			e.places[n.Observer.Slot()] = uint32(len(later))
+		} else {
 			e.notify(now, n, rep)
 		}
+	}
+	if rep.waiting = later; len(later) == 0 && cap(later) > 16*batchSize {
+		rep.waiting = nil
 	}
 	rep.rendering = len(rep.waiting) > 0
 	return rep.rendering
@@ -221,9 +243,10 @@ var errNotReplaced = errors.New("coap: exchange is over")
 
 // notify gives a notification to the message layer.
 func (e *engine) notify(now time.Time, n observe.Notification, rep *representation) {
-	if !e.observers.Active(n.Observer) {
-		return // it went while the state was rendered
+	if !e.observers.Active(n.Observer) || rep.resource.ending && !n.Final {
+		return // it went, or has got its last notification, while the state was rendered
 	}
+	rep.resource.ending = n.Final
 	last := n.Final || !rep.code.IsSuccess()
 	datagram, err := e.encodeNotification(n, rep)
 	if err == nil && n.Replaces != 0 {
