@@ -30,7 +30,7 @@ func commandBehindFlags(args []string) int {
 		return 0
 	}
 	word := flags.Arg(0)
-	if !slices.Contains([]string{"ping", "discover"}, word) && !isMethod(word) {
+	if !slices.Contains([]string{"observe", "ping", "discover"}, word) && !isMethod(word) {
 		return 0
 	}
 	return len(args) - flags.NArg()

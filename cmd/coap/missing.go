@@ -13,8 +13,6 @@ func (r *requestFlags) missing() error {
 	switch {
 	case r.block.set:
 		return usageErrorf("-b: block-wise transfer is not supported yet; without -b a body goes in one message")
-	case r.observeFor != 0:
-		return usageErrorf("-s: observing a resource is not supported yet; ask again instead")
 	}
 	return nil
 }

@@ -83,7 +83,7 @@ early, 130 interrupted.`,
 	for _, m := range requestMethods {
 		root.AddCommand(c.requestCommand(m, c.send))
 	}
-	root.AddCommand(c.discoverCommand(), c.pingCommand(), c.decodeCommand(), c.versionCommand())
+	root.AddCommand(c.observeCommand(), c.discoverCommand(), c.pingCommand(), c.decodeCommand(), c.versionCommand())
 	root.AddCommand(c.serveCommand(), c.plugtestCommand(), c.demoCommand())
 	return root
 }

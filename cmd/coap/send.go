@@ -12,8 +12,11 @@ import (
 	"github.com/motewire/coap/message"
 )
 
-// send carries out a request and shows its response.
+// send carries out a request and shows its response; with -s it observes.
 func (c *cli) send(ctx context.Context, r *request) error {
+	if r.observeFor != 0 {
+		return c.observe(ctx, &observation{request: *r})
+	}
 	req, err := r.build()
 	if err != nil {
 		return err

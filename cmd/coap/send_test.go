@@ -97,7 +97,11 @@ func TestExitStatuses(t *testing.T) {
 		{"get coap://h/x#f", exitUsage, "fragment not allowed"},
 		{"get coap:///x", exitUsage, "empty host"},
 		{"get -b 64 " + up, exitUsage, "-b: block-wise transfer is not supported yet"},
-		{"get -s 5 " + up, exitUsage, "-s: observing a resource is not supported yet"},
+		{"put -s 5 " + up, exitUsage, "put can't observe; only get and fetch can"},
+		{"observe " + up + "/value", exitObservation, "the resource is not observable"},
+		{"observe " + up + "/none", exitClientError, "4.04 Not Found"},
+		{"observe " + resetting, exitProtocol, "reset by peer"},
+		{"observe --ack-timeout 0.01 --retries 1 " + silent, exitTimeout, "no acknowledgement"},
 		{"put -e " + strings.Repeat("x", 1153) + " " + up + "/value", exitUsage, "block-wise transfer is not supported yet"},
 		{"get 224.0.1.187/value", exitUsage, "224.0.1.187 is a group: coap discover asks all of it"},
 		{"get -P h/path coap://h/x", exitUsage, "a proxy is scheme, host and port alone"},
@@ -149,7 +153,7 @@ func TestExitStatuses(t *testing.T) {
 			if status != tt.status || !strings.HasPrefix(last, "coap: ") || !strings.Contains(last, tt.want) {
 				t.Errorf("status %d, %q; want %d and %q", status, stderr.String(), tt.status, tt.want)
 			}
-			if stdout.Len() > 0 && !strings.HasPrefix(tt.line, "ping") {
+			if stdout.Len() > 0 && !strings.HasPrefix(tt.line, "ping") && tt.status != exitObservation {
 				t.Errorf("standard output %q", stdout.String())
 			}
 			if strings.Contains(last, "coap: coap: ") || strings.Contains(last, "reliability") {
@@ -170,7 +174,7 @@ func TestUnknownHostStatus(t *testing.T) {
 
 // An interrupt ends a request, a ping and a discovery at once, without a word.
 func TestInterrupt(t *testing.T) {
-	for _, line := range []string{"get", "put -f -", "ping", "discover"} {
+	for _, line := range []string{"get", "put -f -", "ping", "discover", "observe"} {
 		ctx, cancel := context.WithCancelCause(within(t))
 		uri := rawPeer(t, func(*message.View) []byte {
 			cancel(errors.New("interrupt signal received")) // as signal.NotifyContext does
