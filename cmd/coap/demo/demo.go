@@ -17,7 +17,7 @@ import (
 
 // A Config says how bad the link is and how the output looks.
 type Config struct {
-	// Seed decides which datagrams are lost.
+	// Seed decides which datagrams are lost, and which notifications come late.
 	Seed uint64
 	// Loss is the share of datagrams that are lost each way, 0 to 1.
 	Loss float64
@@ -32,7 +32,7 @@ var ErrResponse = errors.New("demo: unexpected response")
 // params are RFC 7252's (§4.8) but for shorter timeouts, so that the run is quick, and more
 // retransmissions, so that it does not fail: of 10,000 exchanges one loses all of nine
 // transmissions, or their answers, at 20 %.
-var params = coap.Params{AckTimeout: 200 * time.Millisecond, MaxRetransmit: 8}
+var params = coap.Params{AckTimeout: 150 * time.Millisecond, MaxRetransmit: 8}
 
 const (
 	// limit is when a run gives up as a whole.
@@ -45,7 +45,9 @@ const (
 
 // A session is what the steps share.
 type session struct {
-	client  *coap.Client
+	client  *coap.Client // behind the bad link
+	other   *coap.Client // beside the node, on a good one
+	node    *node
 	base    string // the node's URL, without path
 	created string // path of the resource that POST created
 	rec     *recorder
@@ -70,22 +72,27 @@ func run(ctx context.Context, rec *recorder, cfg Config, listen listener) error 
 		return err
 	}
 	defer node.end()
-	s := &session{base: "coap://" + node.addr, rec: rec}
+	s := &session{node: node, base: "coap://" + node.addr, rec: rec}
 	s.client = &coap.Client{Params: params, Listen: func(ctx context.Context, _ string) (transport.Conn, error) {
 		conn, err := listen(ctx)
 		if err != nil {
 			return nil, err
 		}
-		return transport.Lossy(conn, transport.LossyConfig{
+		return newLateLink(transport.Lossy(conn, transport.LossyConfig{
 			Seed: cfg.Seed, Send: cfg.Loss, Receive: cfg.Loss, Tap: rec.tap,
-		}), nil
+		}), cfg.Seed, rec), nil
 	}}
 	defer s.client.Close()
+	s.other = &coap.Client{Listen: func(ctx context.Context, _ string) (transport.Conn, error) { return listen(ctx) }}
+	defer s.other.Close()
 	printIntroduction(rec, node.addr, cfg)
 	for i := range steps {
 		if err := errors.Join(s.run(ctx, i), rec.failure()); err != nil {
 			return err
 		}
+	}
+	if err := errors.Join(s.observe(ctx, "/temperature"), rec.failure()); err != nil {
+		return err
 	}
 	node.end() // while the client is there to acknowledge
 	return errors.Join(printSummary(rec, node.addr), rec.failure())
@@ -101,15 +108,20 @@ func printIntroduction(rec *recorder, addr string, cfg Config) {
 	rec.printf("ACK; the message ID ties these two together, the token ties a response to its request.\n")
 }
 
-// run carries out one step, prints its outcome and checks it.
-func (s *session) run(ctx context.Context, i int) error {
-	st := &steps[i]
+// begin prints the head of a step.
+func (s *session) begin(i int, headline string, shows []string) {
 	s.rec.begin(i)
-	s.rec.printf("\n%s\n", s.rec.paint(bold, fmt.Sprintf("%d. %s", i+1, st.headline)))
-	for _, line := range st.shows {
+	s.rec.printf("\n%s\n", s.rec.paint(bold, fmt.Sprintf("%d. %s", i+1, headline)))
+	for _, line := range shows {
 		s.rec.printf("   %s\n", line)
 	}
 	s.rec.printf("%s\n", columns)
+}
+
+// run carries out one step, prints its outcome and checks it.
+func (s *session) run(ctx context.Context, i int) error {
+	st := &steps[i]
+	s.begin(i, st.headline, st.shows)
 	resp, err := s.client.Do(ctx, st.request(s))
 	if err != nil {
 		return fmt.Errorf("demo: step %d: %w", i+1, err)
@@ -150,7 +162,7 @@ func startNode(ctx context.Context, listen listener) (*node, error) {
 	}
 	n := &node{
 		addr:   conn.LocalAddr().String(),
-		server: &coap.Server{Handler: lab.New().Mux(), Params: params},
+		server: &coap.Server{Handler: lab.New().Mux(), Params: params, NotifyInterval: lab.NotifyInterval},
 		served: make(chan error, 1),
 	}
 	go func() { n.served <- n.server.Serve(context.WithoutCancel(ctx), conn) }()

@@ -2,6 +2,7 @@ package demo
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -36,14 +37,25 @@ type recorder struct {
 	copies    map[string]int        // how often a direction saw a datagram
 	byToken   map[message.Token]int // steps of requests and responses
 	byID      map[string]int        // steps of messages that are acknowledged
+	news      chan struct{}         // there is another datagram
 }
+
+// A fate is what the link does to a datagram.
+type fate uint8
+
+const (
+	passed fate = iota
+	lost
+	held // on its way, and comes late
+	late // arrives, behind a newer one
+)
 
 // A datagram is one that the client sent, or that reached the lossy end of its link.
 type datagram struct {
 	step   int
 	at     time.Duration // since the start
 	sent   bool          // by the client
-	lost   bool
+	fate   fate
 	copies int           // of it that went before, in the same direction
 	view   *message.View // of a copy
 }
@@ -52,6 +64,7 @@ func newRecorder(w io.Writer, color bool) *recorder {
 	return &recorder{
 		color: color, w: w, start: time.Now(),
 		copies: map[string]int{}, byToken: map[message.Token]int{}, byID: map[string]int{},
+		news: make(chan struct{}, 1),
 	}
 }
 
@@ -62,23 +75,58 @@ func (r *recorder) begin(step int) {
 	r.step = step
 }
 
-// tap takes the fate of one datagram.
+// tap takes what the lossy link tells, but for the datagrams that arrive: the link behind
+// it decides when.
 func (r *recorder) tap(f transport.Fate) {
+	switch {
+	case f.Dropped:
+		r.add(f.Sent, lost, &f.Packet)
+	case f.Sent:
+		r.add(true, passed, &f.Packet)
+	}
+}
+
+// add takes one datagram.
+func (r *recorder) add(sent bool, fate fate, p *transport.Packet) {
 	v := new(message.View)
-	if err := v.Parse(bytes.Clone(f.Packet.Buf[:f.Packet.N])); err != nil {
+	if err := v.Parse(bytes.Clone(p.Buf[:p.N])); err != nil {
 		r.printf("   %v\n", err) // neither side sends such
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	key := direction(f.Sent) + string(v.Datagram())
+	key := direction(sent) + string(v.Datagram())
 	d := datagram{
-		step: r.stepOf(f.Sent, v), at: time.Since(r.start), sent: f.Sent, lost: f.Dropped,
+		step: r.stepOf(sent, v), at: time.Since(r.start), sent: sent, fate: fate,
 		copies: r.copies[key], view: v,
 	}
-	r.copies[key]++
+	if fate != held { // it is yet to come
+		r.copies[key]++
+	}
 	r.datagrams = append(r.datagrams, d)
 	r.print(r.line(&d))
+	select {
+	case r.news <- struct{}{}:
+	default:
+	}
+}
+
+// await waits until what went over the wire fulfils a condition. Only one goroutine may
+// wait.
+func (r *recorder) await(ctx context.Context, fulfilled func([]datagram) bool) error {
+	for {
+		r.mu.Lock()
+		ok := fulfilled(r.datagrams)
+		r.mu.Unlock()
+		if ok {
+			return nil
+		}
+		select {
+		case <-r.news:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
 }
 
 func direction(sent bool) string {
@@ -115,9 +163,9 @@ func (r *recorder) line(d *datagram) string {
 		line += "  [" + note + "]"
 	}
 	switch {
-	case d.lost:
+	case d.fate == lost:
 		return r.paint(red, line) + "\n"
-	case d.copies > 0:
+	case d.fate != passed, d.copies > 0:
 		return r.paint(yellow, line) + "\n"
 	}
 	return line + "\n"
@@ -125,17 +173,19 @@ func (r *recorder) line(d *datagram) string {
 
 func (d *datagram) arrow() string {
 	switch {
-	case d.sent && d.lost:
+	case d.fate == lost && d.sent:
 		return "--x"
+	case d.fate == lost:
+		return "x--"
+	case d.fate == held:
+		return "~~~"
 	case d.sent:
 		return "-->"
-	case d.lost:
-		return "x--"
 	}
 	return "<--"
 }
 
-// note says whether the datagram is lost and whether it went before.
+// note says whether the datagram went before and what the link does to it.
 func (d *datagram) note() string {
 	var notes []string
 	if d.copies > 0 {
@@ -145,8 +195,14 @@ func (d *datagram) note() string {
 		}
 		notes = append(notes, what)
 	}
-	if d.lost {
+	switch d.fate {
+	case lost:
 		notes = append(notes, "lost")
+	case held:
+		notes = append(notes, "held back")
+	case late: // older than what the client has (RFC 7641 §3.4)
+		notes = append(notes, "late: stale, discarded")
+	case passed:
 	}
 	return strings.Join(notes, ", ")
 }
@@ -162,11 +218,14 @@ func codeText(c message.Code) string {
 // maxContent is how much of a payload is shown, in bytes.
 const maxContent = 32
 
-// content describes what a message is about: path, location and payload.
+// content describes what a message is about: path, Observe, location and payload.
 func content(v *message.View) string {
 	var parts []string
 	if v.Code().IsRequest() {
 		parts = append(parts, requestTarget(v))
+	}
+	if number, ok := v.Observe(); ok {
+		parts = append(parts, fmt.Sprint("Observe ", number))
 	}
 	if location, ok := v.Location(); ok {
 		parts = append(parts, location)
