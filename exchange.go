@@ -99,6 +99,10 @@ func (x *exchange) prepare() bool {
 		x.SetCode(message.ProxyingNotSupported) // §5.10.2
 		return false
 	}
+	if hops, ok := x.view.HopLimit(); ok && hops == 0 {
+		Error(x, message.BadRequest, "Hop-Limit is 0") // RFC 8768 §3
+		return false
+	}
 	if code := blocks(&x.view); code != 0 {
 		Error(x, code, "block-wise transfer: one block only")
 		return false

@@ -51,6 +51,16 @@ func TestResponseCodes(t *testing.T) {
 			"unrecognized critical option 65001"},
 		{"4.02 before 4.04", message.GET, "/nothing", []coap.RequestOption{unknown}, message.BadOption,
 			"unrecognized critical option 65001"},
+		{"4.02 before 5.05", message.GET, "/hello", []coap.RequestOption{unknown, coap.Option(message.ProxyScheme, []byte("coap"))},
+			message.BadOption, "unrecognized critical option 65001"},
+		{"4.04 before 4.15", message.PUT, "/nothing", []coap.RequestOption{coap.Option(message.ContentFormat, []byte{60})}, message.NotFound, ""},
+		{"4.04 before 4.12", message.PUT, "/nothing", []coap.RequestOption{coap.IfNoneMatch}, message.NotFound, ""},
+		{"4.05 before 4.12", message.PUT, "/hello", []coap.RequestOption{coap.IfNoneMatch}, message.MethodNotAllowed, ""},
+		{"4.05 before 4.06", message.PUT, "/json", []coap.RequestOption{coap.Accept(message.AppCBOR)}, message.MethodNotAllowed, ""},
+		// RFC 8768 §3: a server answers a Hop-Limit of 0 with 4.00.
+		{"Hop-Limit", message.GET, "/hello", []coap.RequestOption{coap.Option(message.HopLimit, []byte{1})}, message.Content, "hello"},
+		{"Hop-Limit 0", message.GET, "/hello", []coap.RequestOption{coap.Option(message.HopLimit, []byte{0})}, message.BadRequest, "Hop-Limit is 0"},
+		{"Hop-Limit of an illegal length", message.GET, "/hello", []coap.RequestOption{coap.Option(message.HopLimit, []byte{1, 0})}, message.Content, "hello"},
 		{"elective option", message.GET, "/hello", []coap.RequestOption{coap.Option(65000, []byte{1})}, message.Content, "hello"},
 		// §5.10.2: "If an endpoint receives a request [with Proxy-Uri and can't act as proxy] [...] 5.05".
 		{"Proxy-Uri", message.GET, "/hello", []coap.RequestOption{coap.Option(message.ProxyURI, []byte("coap://a/b"))},
