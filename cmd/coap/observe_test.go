@@ -323,6 +323,7 @@ func TestObserveCommandLines(t *testing.T) {
 		{"observe -c 2 -o FILE URI", exitOK, ""},
 		{"observe -s 0.2 URI", exitOK, "tick\ntick\n…"},
 		{"get -s 0.2 URI", exitOK, "tick\ntick\n…"},
+		{"get -B 0.1 -s 0.2 URI", exitOK, "tick\ntick\n…"},
 		{"-s 0.2 -m get URI", exitOK, "tick\ntick\n…"},
 		{"-N observe -s 0.2 URI", exitOK, "tick\ntick\n…"},
 		{"fetch -e b -s 0.2 URI", exitOK, "btick\nbtick\n…"},
