@@ -358,6 +358,18 @@ func TestMulticastRequest(t *testing.T) {
 	}
 }
 
+// RFC 7641 §3.6: a notification with a token that the client does not recognize is answered
+// by a Reset, a Non-confirmable one too; RFC 7252 §4.3: any other Non-confirmable response
+// with such a token by silence.
+func TestUnexpectedNotificationIsRejected(t *testing.T) {
+	b := newBench(t, Config{})
+	notification := append(encode(message.NonConfirmable, message.Content, 7, "gone", ""), 0x61, 9, 0xff, 'p')
+	b.receive(alice, notification)
+	b.want(empty(message.Reset, 7))
+	b.receive(alice, encode(message.NonConfirmable, message.Content, 8, "gone", "p"))
+	b.want()
+}
+
 // RFC 7252 §8.1: "when a server is aware that a request arrived via multicast, it MUST NOT
 // return a Reset message in reply to a Non-confirmable message."
 func TestNothingIsSentToWhatCameByMulticast(t *testing.T) {

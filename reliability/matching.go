@@ -155,8 +155,9 @@ func (e *Endpoint) receiveResponse(key uint32, from peer.Addr, v *message.View) 
 	if !expected {
 		e.stats.UnexpectedResponses++
 		// §5.3.2: "In case a message carrying a response is unexpected [...], the response is
-		// rejected".
-		if r.fate == rejected {
+		// rejected". RFC 7641 §3.6: a notification that nobody waits for too, whatever its
+		// type, so that the server stops.
+		if r.fate == rejected || v.Has(message.Observe) {
 			e.emitEmpty(from, message.Reset, v.ID())
 		}
 		return Verdict{}
