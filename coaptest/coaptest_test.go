@@ -160,7 +160,7 @@ func TestServer(t *testing.T) {
 		if string(resp.Payload()) != "hello" || resp.Peer() != s.Addr {
 			t.Errorf("%q from %v", resp.Payload(), resp.Peer())
 		}
-		if s.Client() != s.Client() {
+		if first, second := s.Client(), s.Client(); first != second {
 			t.Error("another client each time")
 		}
 		s.Close()

@@ -87,15 +87,15 @@ func TestNewsKeepTheStateFresh(t *testing.T) {
 }
 
 // askAgain brings an observation to the point where it has registered again.
-func askAgain(t *testing.T, o *Observation, now time.Time) time.Time {
+func askAgain(t *testing.T, o *Observation) time.Time {
 	t.Helper()
 	for {
 		at, ok := o.Deadline()
 		if !ok {
 			t.Fatal("no deadline")
 		}
-		if now = at; o.Advance(now) {
-			return now
+		if o.Advance(at) {
+			return at
 		}
 	}
 }
@@ -105,7 +105,7 @@ func askAgain(t *testing.T, o *Observation, now time.Time) time.Time {
 func TestServerIsStartedAgain(t *testing.T) {
 	o := newObservation(t)
 	o.Receive(epoch, answer(5000, time.Second))
-	now := askAgain(t, o, epoch)
+	now := askAgain(t, o)
 	if got := o.Receive(now, news(4000, time.Second)); got != Reordered {
 		t.Errorf("a late notification: %v", got)
 	}
@@ -115,7 +115,7 @@ func TestServerIsStartedAgain(t *testing.T) {
 	if got := o.Receive(now, news(4, time.Second)); got != Fresh {
 		t.Errorf("the next: %v", got)
 	}
-	now = askAgain(t, o, now)
+	now = askAgain(t, o)
 	o.Receive(now, news(5, time.Second))
 	if got := o.Receive(now, answer(4, time.Second)); got != Reordered {
 		t.Errorf("an answer that was overtaken: %v", got)
@@ -132,13 +132,13 @@ func TestRegistrationThatFails(t *testing.T) {
 	}
 	o = newObservation(t)
 	o.Receive(epoch, answer(1, time.Minute))
-	now := askAgain(t, o, epoch)
+	now := askAgain(t, o)
 	last := time.Duration(0)
 	for i := range 12 {
 		if !o.Failed(now) || o.State() != Stale {
 			t.Fatal("a later one ends it")
 		}
-		next := askAgain(t, o, now)
+		next := askAgain(t, o)
 		wait := next.Sub(now)
 		if i == 0 && (wait < 5*time.Second || wait > 15*time.Second) || i > 0 && wait != min(2*last, 5*time.Minute) {
 			t.Fatalf("retry %d after %v, the one before after %v", i, wait, last)
@@ -148,9 +148,9 @@ func TestRegistrationThatFails(t *testing.T) {
 	if o.Receive(now, answer(1, time.Minute)) != Fresh || o.State() != Established {
 		t.Error("not established again")
 	}
-	now = askAgain(t, o, now)
+	now = askAgain(t, o)
 	o.Failed(now)
-	if wait := askAgain(t, o, now).Sub(now); wait > 15*time.Second {
+	if wait := askAgain(t, o).Sub(now); wait > 15*time.Second {
 		t.Errorf("the next failure is waited after for %v", wait)
 	}
 	// A failure that is overtaken by news is none.
@@ -158,7 +158,7 @@ func TestRegistrationThatFails(t *testing.T) {
 	if !o.Failed(now) || o.State() != Established {
 		t.Error(o.State())
 	}
-	if wait := askAgain(t, o, now).Sub(now); wait < 65*time.Second {
+	if wait := askAgain(t, o).Sub(now); wait < 65*time.Second {
 		t.Errorf("asks again after %v", wait)
 	}
 }
