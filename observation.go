@@ -78,6 +78,7 @@ func (w *watch) deliver(now time.Time, c *call, r *Response) {
 	switch reception {
 	case observe.Reordered, observe.Late:
 		stats.stale.Add(1)
+		w.wake() // it may have set another deadline
 		return
 	case observe.NotObserved:
 		w.last = ErrNotObserved
@@ -92,6 +93,11 @@ func (w *watch) deliver(now time.Time, c *call, r *Response) {
 	if w.last != nil {
 		c.shard.eng.cancel(now, c)
 	}
+	w.wake()
+}
+
+// wake has the loop look.
+func (w *watch) wake() {
 	select {
 	case w.news <- struct{}{}:
 	default:

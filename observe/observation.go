@@ -39,9 +39,10 @@ type Observation struct {
 	fresh Freshness
 	state State
 	asked bool // a registration request is under way, and nothing fresh came since
+	doubt bool // asked, but something came that may have been the answer
 
 	staleAt time.Time // Established: when Max-Age is over
-	askAt   time.Time // Established and Stale, not asked: when to register again
+	askAt   time.Time // Established and Stale, not asked or in doubt: when to register again
 	retry   time.Duration
 }
 
@@ -111,13 +112,25 @@ func (o *Observation) Receive(now time.Time, a Arrival) Reception {
 		o.fresh.Reset()
 	}
 	if !o.fresh.Accept(now, a.Sequence) {
+		o.doubtful(now)
 		return Reordered
 	}
-	o.asked = false
+	o.asked, o.doubt = false, false
 	o.state, o.retry = Established, 0
 	o.staleAt = now.Add(max(0, a.MaxAge))
 	o.askAt = o.staleAt.Add(o.grace())
 	return Fresh
+}
+
+// doubtful takes a response that is older by its number. It is a notification from before the
+// registration request, or the answer to it, in a message of its own, of a server that
+// counts anew: nothing else may follow then. So the request is sent again after a while, until
+// the last fresh response is so long ago that numbers don't count (RFC 7641 §3.4).
+func (o *Observation) doubtful(now time.Time) {
+	if o.state == Stale && o.asked && !o.doubt {
+		o.doubt = true
+		o.askAt = now.Add(o.backOff())
+	}
 }
 
 // grace draws the time to wait beyond Max-Age (RFC 7641 §3.3.1).
@@ -149,7 +162,7 @@ func (o *Observation) Failed(now time.Time) bool {
 		o.state = Over
 		return false
 	case o.asked:
-		o.asked = false
+		o.asked, o.doubt = false, false
 		o.askAt = now.Add(o.backOff())
 	}
 	return true
@@ -162,10 +175,10 @@ func (o *Observation) Advance(now time.Time) (register bool) {
 	if o.state == Established && !now.Before(o.staleAt) {
 		o.state = Stale
 	}
-	if o.state != Stale || o.asked || now.Before(o.askAt) {
+	if o.state != Stale || o.asked && !o.doubt || now.Before(o.askAt) {
 		return false
 	}
-	o.asked = true
+	o.asked, o.doubt = true, false
 	return true
 }
 
@@ -175,7 +188,7 @@ func (o *Observation) Deadline() (at time.Time, ok bool) {
 	switch {
 	case o.state == Established:
 		return o.staleAt, true
-	case o.state == Stale && !o.asked:
+	case o.state == Stale && (!o.asked || o.doubt):
 		return o.askAt, true
 	}
 	return time.Time{}, false

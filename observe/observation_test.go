@@ -258,3 +258,29 @@ func TestObservationNeverHangs(t *testing.T) {
 		})
 	})
 }
+
+// RFC 7641 §3.3.1, §3.4: the answer of a server that counts anew, in a message of its own, looks
+// like an old notification. The client asks again until it is sure.
+func TestAsksAgainWhenInDoubt(t *testing.T) {
+	o := newObservation(t)
+	o.Receive(epoch, answer(100, time.Minute))
+	now := epoch
+	for asked := 0; now.Sub(epoch) <= freshAfter; {
+		at, ok := o.Deadline()
+		if !ok || at.Before(now) || asked > 10 {
+			t.Fatalf("%d requests, deadline %v, %v", asked, at, ok)
+		}
+		if now = at; !o.Advance(now) {
+			continue
+		}
+		asked++
+		if now.Sub(epoch) <= freshAfter {
+			if got := o.Receive(now, news(1, time.Minute)); got != Reordered {
+				t.Fatalf("%v at %v", got, now.Sub(epoch))
+			}
+		}
+	}
+	if got := o.Receive(now, news(2, time.Minute)); got != Fresh || o.State() != Established {
+		t.Errorf("%v, %v", got, o.State())
+	}
+}
