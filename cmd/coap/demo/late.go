@@ -20,6 +20,7 @@ type lateLink struct {
 	rng  *rand.Rand // one draw per notification that could be held back
 	held *transport.Packet
 	due  bool // held has been overtaken
+	gone bool // the last batch was what had been held
 }
 
 func newLateLink(conn transport.Conn, seed uint64, rec *recorder) *lateLink {
@@ -27,6 +28,10 @@ func newLateLink(conn transport.Conn, seed uint64, rec *recorder) *lateLink {
 }
 
 func (l *lateLink) ReadBatch(p []transport.Packet) (int, error) {
+	if l.gone { // whoever reads again has dealt with it
+		l.gone = false
+		l.rec.hold(false)
+	}
 	if l.due && len(p) > 0 {
 		l.deliver(&p[0])
 		return 1, nil
@@ -58,6 +63,7 @@ func (l *lateLink) holds(p *transport.Packet) bool {
 			kept := *p
 			kept.Buf = bytes.Clone(p.Buf[:p.N])
 			l.held = &kept
+			l.rec.hold(true)
 			l.rec.add(false, held, p)
 			return true
 		}
@@ -84,7 +90,7 @@ func (l *lateLink) deliver(p *transport.Packet) {
 	buf := p.Buf
 	*p = *l.held
 	p.Buf, p.N = buf, copy(buf, l.held.Buf)
-	l.held, l.due = nil, false
+	l.held, l.due, l.gone = nil, false, true
 	l.rec.add(false, late, p)
 }
 

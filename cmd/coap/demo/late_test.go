@@ -79,6 +79,9 @@ func read(t *testing.T, l *lateLink) (order string) {
 			told += fmt.Sprint(d.view.ID(), " ")
 		}
 	}
+	if l.rec.holding != (l.held != nil) {
+		t.Errorf("the recorder is told wrongly that one is held back: %v", l.rec.holding)
+	}
 	if told != strings.ReplaceAll(order, "report ", "") {
 		t.Errorf("the recorder was told of %q, %q came", told, order)
 	}

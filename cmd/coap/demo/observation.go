@@ -121,7 +121,7 @@ func (o *observer) changeUntilNews(ctx context.Context) error {
 		err := o.rec.await(ctx, func(datagrams []datagram) (settled bool) {
 			arrived, settled = fateOf(o.current(), datagrams)
 			// What an arrival has overtaken comes right behind it.
-			return settled && !(arrived && holding(datagrams))
+			return settled && !(arrived && o.rec.holding)
 		})
 		if err != nil || arrived {
 			return err
@@ -166,16 +166,6 @@ func fateOf(value string, datagrams []datagram) (arrived, settled bool) {
 		}
 	}
 	return arrived, settled
-}
-
-// holding reports whether the link holds a notification back.
-func holding(datagrams []datagram) (yes bool) {
-	for _, d := range datagrams {
-		if d.fate == held || d.fate == late {
-			yes = d.fate == held
-		}
-	}
-	return yes
 }
 
 // deregistered reports whether the client's GET with Observe 1 was answered.

@@ -37,7 +37,8 @@ type recorder struct {
 	copies    map[string]int        // how often a direction saw a datagram
 	byToken   map[message.Token]int // steps of requests and responses
 	byID      map[string]int        // steps of messages that are acknowledged
-	news      chan struct{}         // there is another datagram
+	holding   bool                  // the client has yet to deal with what the link holds back
+	news      chan struct{}         // there is another datagram, or holding is over
 }
 
 // A fate is what the link does to a datagram.
@@ -105,14 +106,26 @@ func (r *recorder) add(sent bool, fate fate, p *transport.Packet) {
 	}
 	r.datagrams = append(r.datagrams, d)
 	r.print(r.line(&d))
+	r.wake()
+}
+
+// hold says whether the link holds a notification back.
+func (r *recorder) hold(yes bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.holding = yes
+	r.wake()
+}
+
+func (r *recorder) wake() {
 	select {
 	case r.news <- struct{}{}:
 	default:
 	}
 }
 
-// await waits until what went over the wire fulfils a condition. Only one goroutine may
-// wait.
+// await waits until what went over the wire fulfils a condition, which is called under the
+// lock. Only one goroutine may wait.
 func (r *recorder) await(ctx context.Context, fulfilled func([]datagram) bool) error {
 	for {
 		r.mu.Lock()
