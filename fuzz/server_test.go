@@ -133,6 +133,7 @@ type witness struct {
 
 	mu          sync.Mutex
 	confirmable map[message.ID]bool    // sent to the server itself
+	stray       map[message.ID]bool    // likewise, Non-confirmable notifications: a Reset may come
 	asked       map[message.Token]bool // in requests; true: the server itself was asked, or all classes wanted
 	sent, got   int
 	pinged      message.ID
@@ -146,7 +147,7 @@ func newWitness(t *testing.T, s *coaptest.Server, at string) *witness {
 		t.Fatal(err)
 	}
 	w := &witness{t: t, conn: conn, read: make(chan struct{}),
-		confirmable: map[message.ID]bool{}, asked: map[message.Token]bool{}}
+		confirmable: map[message.ID]bool{}, stray: map[message.ID]bool{}, asked: map[message.Token]bool{}}
 	go w.watch()
 	return w
 }
@@ -181,6 +182,9 @@ func (w *witness) note(to netip.AddrPort, datagram []byte) {
 	malformed := v.Parse(datagram) != nil
 	if v.Type() == message.Confirmable && to != group {
 		w.confirmable[v.ID()] = true
+	}
+	if !malformed && to != group && v.Code().IsResponse() && v.Has(message.Observe) {
+		w.stray[v.ID()] = true // RFC 7641 §3.6
 	}
 	if n := int(datagram[0] & 15); n <= 8 && len(datagram) >= 4+n && (!malformed || len(datagram) > 2048) {
 		token, _ := message.MakeToken(datagram[4 : 4+n])
@@ -235,6 +239,7 @@ func (w *witness) judge(datagram []byte) {
 		w.t.Errorf("the server sent %x, which encodes to %x, %v", datagram, again, err)
 	}
 	switch reply := v.Type() >= message.Acknowledgement; {
+	case v.Type() == message.Reset && w.stray[v.ID()]:
 	case reply && !w.confirmable[v.ID()]:
 		w.t.Errorf("%v answers nothing Confirmable", &v)
 	case v.Type() == message.Reset:
