@@ -276,9 +276,27 @@ func (o *observing) leave() {
 	}
 	go func() {
 		defer o.client.departing.Done()
-		o.options.remove(message.Observe)
-		o.options.addUint(message.Observe, 1)
-		o.request.call.token, o.request.call.tokenSet = o.call.token, true
-		_, _ = s.do(context.Background(), o.call.to, &o.options, &o.request)
+		o.deregister()
 	}()
+}
+
+// maxDeregistrations bounds how often a deregistration is sent.
+const maxDeregistrations = 10
+
+// deregister asks the server to end the observation. A notification that was under way
+// has the same token, and passes for the answer, but for its Observe option: then the
+// request may have been lost, and goes once more.
+func (o *observing) deregister() {
+	o.options.remove(message.Observe)
+	o.options.addUint(message.Observe, 1)
+	o.request.call.token, o.request.call.tokenSet = o.call.token, true
+	for range maxDeregistrations {
+		resp, err := o.shard.do(context.Background(), o.call.to, &o.options, &o.request)
+		if err != nil {
+			return
+		}
+		if _, notification := resp.view.Observe(); !notification {
+			return
+		}
+	}
 }
