@@ -2,6 +2,7 @@ package coap
 
 import (
 	"errors"
+	"runtime"
 	"time"
 
 	"github.com/motewire/coap/message"
@@ -80,6 +81,9 @@ func (s *shard) notifySome() (more bool) {
 			defer s.goroutines.Done()
 			s.rerender(rep)
 		}()
+	}
+	if len(stale) > 0 {
+		runtime.Gosched() // a quick handler has its state ready before the next ones are polled
 	}
 	return more
 }
