@@ -153,7 +153,8 @@ func (w *wireTester) untilPing() (got []*message.View) {
 
 // Requests of other stacks, byte for byte: each Confirmable one is answered under its own
 // message ID with its own token, each Non-confirmable one with its token or not at all,
-// and no answer goes to anything else but a Reset to what is Confirmable.
+// and no answer goes to anything else but a Reset to what is Confirmable, or a notification
+// that nobody waits for (RFC 7641 §3.6).
 func TestCapturedMessagesOnTheWire(t *testing.T) {
 	seen := map[string]bool{}
 	answered := 0
@@ -178,7 +179,12 @@ func TestCapturedMessagesOnTheWire(t *testing.T) {
 			continue // rejected in silence, or answered after the pings
 		}
 		got = slices.DeleteFunc(got, func(r *message.View) bool { return r.Type() == message.NonConfirmable && r.Token() == v.Token() })
+		notification := v.Code().IsResponse() && v.Type() == message.NonConfirmable && v.Has(message.Observe)
 		switch {
+		case notification:
+			if len(got) != 1 || got[0].Type() != message.Reset || got[0].ID() != v.ID() {
+				t.Errorf("message %d, %v: answered by %v, want a Reset", i, &v, got)
+			}
 		case v.Type() != message.Confirmable:
 			if len(got) > 0 {
 				t.Errorf("message %d, %v: answered by %v", i, &v, got)
