@@ -141,6 +141,21 @@ func TestObserveEndsByClient(t *testing.T) {
 	}
 }
 
+// RFC 7641 §4.1: a notification that is under way when its observation ends is not sent again.
+func TestObserveEndStopsRetransmission(t *testing.T) {
+	withSources(t, nil, func(t *testing.T, s *coaptest.Server, o *sources) {
+		p := newRawPeer(t, s)
+		p.register(1, 7, "con")
+		o.con.Set(2)
+		p.notified(0, message.Confirmable, 7, "2")
+		p.ask(message.GET, 2, 7, observeDeregister, path("con"))
+		p.silence(time.Hour)
+		if n := s.Config.Stats().Messages; n.OpenExchanges != 0 || n.Retransmissions != 0 {
+			t.Errorf("%+v", n)
+		}
+	})
+}
+
 // RFC 7641 §4.2: what a server says when it ends an observation: an error code, and no
 // Observe option.
 func TestObserveEndsByServer(t *testing.T) {
