@@ -100,6 +100,7 @@ func (s *shard) rerender(rep *representation) {
 		}
 		s.input(func(now time.Time, _ *outbox) {
 			rep.code, rep.observeAt = x.code, x.observeAt()
+			rep.at, rep.dated = x.began, x.options.has(message.MaxAge)
 			rep.body = append(rep.body[:0], x.out[headerBytes:]...)
 			again = s.eng.rendered(now, rep, change) && !s.closed
 		})

@@ -47,9 +47,11 @@ type representation struct {
 	route    *route
 
 	code      message.Code
-	body      []byte // the message behind the token; a success with three bytes of Observe
-	observeAt int    // where in body the Observe option begins
-	change    uint32 // the resource's count of changes that body shows
+	body      []byte    // the message behind the token; a success with three bytes of Observe
+	observeAt int       // where in body the Observe option begins
+	change    uint32    // the resource's count of changes that body shows
+	at        time.Time // when body was rendered
+	dated     bool      // body has a Max-Age, which counts from at
 	rendered  bool
 	rendering bool
 	waiting   []observe.Notification // for the rendering
@@ -160,6 +162,15 @@ func (e *engine) representationOf(res *observedResource, x *exchange) *represent
 	return rep
 }
 
+// current reports whether what was rendered is the state after so many changes.
+func (rep *representation) current(change uint32) bool { return rep.rendered && rep.change == change }
+
+// aged reports whether the Max-Age in what was rendered is not true any more (RFC 7641
+// §4.3.1): a notification that had to wait is rendered again then.
+func (rep *representation) aged(now time.Time) bool {
+	return rep.dated && now.Sub(rep.at) >= time.Second
+}
+
 // gather polls some notifications. Those whose state is rendered are sent; the others
 // wait for the representations that it appends to stale.
 func (e *engine) gather(now time.Time, stale []*representation) (_ []*representation, more bool) {
@@ -177,7 +188,7 @@ func (e *engine) gather(now time.Time, stale []*representation) (_ []*representa
 		}
 		rep := e.reps[n.Representation]
 		switch {
-		case n.Final || rep.rendered && rep.change == n.Change:
+		case n.Final || rep.current(n.Change) && !rep.aged(now):
 			e.notify(now, n, rep)
 		default:
 			e.wait(n, rep)
