@@ -30,6 +30,7 @@ type Endpoint struct {
 	timers      timers         // retransmission and leisure, by exchange
 	awaiting    list           // exchanges whose ResponseTimeout runs
 	idleBuffers [][]byte
+	idleBytes   int // their capacity
 
 	peers    slab[peerState]
 	byPeer   index

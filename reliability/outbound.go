@@ -399,8 +399,8 @@ func (e *Endpoint) close(n uint32) {
 }
 
 const (
-	maxIdleBuffers = 256
-	maxIdleBuffer  = 2048
+	maxIdleBytes  = 1 << 20 // of buffers in all
+	maxIdleBuffer = 2048
 )
 
 // freeBuffer returns an empty buffer for a datagram.
@@ -408,6 +408,7 @@ func (e *Endpoint) freeBuffer() []byte {
 	if k := len(e.idleBuffers); k > 0 {
 		b := e.idleBuffers[k-1]
 		e.idleBuffers = e.idleBuffers[:k-1]
+		e.idleBytes -= cap(b)
 		return b[:0]
 	}
 	return nil
@@ -415,7 +416,8 @@ func (e *Endpoint) freeBuffer() []byte {
 
 // keepBuffer takes a buffer back, unless it is large or there are enough.
 func (e *Endpoint) keepBuffer(b []byte) {
-	if cap(b) <= maxIdleBuffer && len(e.idleBuffers) < maxIdleBuffers {
+	if cap(b) <= maxIdleBuffer && e.idleBytes+cap(b) <= maxIdleBytes {
 		e.idleBuffers = append(e.idleBuffers, b)
+		e.idleBytes += cap(b)
 	}
 }
