@@ -112,7 +112,9 @@ func (p *player) datagram(n int, multicast bool, d []byte) {
 		}
 		// §4.2: "recipients of Acknowledgement and Reset messages MUST NOT respond with either
 		// Acknowledgement or Reset messages"; §8.1: nor to a group; §4.3: nor by an ACK to a NON.
-		if multicast || v.Type() != message.Confirmable || idOf(ev.Datagram) != v.ID() || ev.Peer != from {
+		// A stray notification is reset whatever its type (RFC 7641 §3.6).
+		stray := v.Type() == message.NonConfirmable && v.Has(message.Observe) && ev.Datagram[0] == 0x70
+		if multicast || v.Type() != message.Confirmable && !stray || idOf(ev.Datagram) != v.ID() || ev.Peer != from {
 			p.Fatalf("%x was answered by %+v", d, ev)
 		}
 	}
