@@ -34,23 +34,19 @@ func TestInteropLibcoapClientObserves(t *testing.T) {
 					t.Error(err)
 				}
 			}()
-			ended := make(chan struct{})
+			// The last change leaves libcoap a second before its end, so that no notification
+			// finds a closed socket.
 			changed := make(chan struct{})
 			go func() {
 				defer close(changed)
-				for i := 1; ; i++ {
-					select {
-					case <-ended:
-						return
-					case <-time.After(500 * time.Millisecond):
-						value.Set("state-" + string(rune('0'+i%10)))
-					}
+				for _, state := range []string{"state-1", "state-2", "state-3", "state-4"} {
+					time.Sleep(500 * time.Millisecond)
+					value.Set(state)
 				}
 			}()
 			limit, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 			defer cancel()
 			out, err := exec.CommandContext(limit, client, "-s", "3", "-w", "-B", "10", "coap://"+conn.LocalAddr().String()+"/value").CombinedOutput()
-			close(ended)
 			<-changed
 			if err != nil {
 				t.Fatalf("%s: %v", out, err)
