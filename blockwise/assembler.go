@@ -40,14 +40,14 @@ func NewAssembler(cfg Config) (*Assembler, error) {
 }
 
 // Receive takes a request. limit is the largest body in bytes that its route accepts, 0
-// for Config.MaxBody; it is never more than half of Config.MaxBytes.
+// for Config.MaxBody; it is never more than half of Config.MaxBytesPerPeer.
 func (a *Assembler) Receive(now time.Time, from peer.Addr, v *message.View, limit int) Result {
 	return a.receive(now, from, v, limit, false)
 }
 
 // Stream is Receive for a route that reads the body as it arrives: each Continue and the
 // Complete carry the next piece instead of the whole at the end. As nothing is kept but
-// the newest block, a limit may exceed MaxBytes. A stream that does not come to its
+// the newest block, a limit may exceed MaxBytesPerPeer. A stream that does not come to its
 // Complete ends with an event.
 func (a *Assembler) Stream(now time.Time, from peer.Addr, v *message.View, limit int) Result {
 	return a.receive(now, from, v, limit, true)
@@ -59,7 +59,7 @@ func (a *Assembler) receive(now time.Time, from peer.Addr, v *message.View, limi
 		limit = a.cfg.MaxBody
 	}
 	if !stream {
-		limit = min(limit, a.cfg.MaxBytes/2)
+		limit = min(limit, a.cfg.MaxBytesPerPeer/2)
 	}
 	payload := v.Payload()
 	b, blockwise := v.Block1()
@@ -98,6 +98,7 @@ func (a *Assembler) receive(now time.Time, from peer.Addr, v *message.View, limi
 		return r
 	case b.Num == 0 && (e == nil || !e.value.only(payload)):
 		e = a.begin(now, from, e, stream)
+		e.value.ifNoneMatch = v.Has(message.IfNoneMatch)
 		r.Started = stream
 	case e == nil:
 		return a.repeated(from, b, payload, r)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -393,6 +394,28 @@ func TestBusy(t *testing.T) {
 	}
 }
 
+// One client uses up its own share alone.
+func TestBusyPeer(t *testing.T) {
+	b, up := newBench(t, Config{MaxBody: 4 << 10, MaxBytes: 64 << 10, MaxBytesPerPeer: 8 << 10}), body(1, 4<<10)
+	for n, want := range []Outcome{Continue, Continue, Continue, Busy} {
+		b.want(b.put(up[:1024], path(strconv.Itoa(n)), blockOption(message.Block1, 0, true, 1024)), want)
+	}
+	b.from = peerNumber(2)
+	b.want(b.put(up[:1024], blockOption(message.Block1, 0, true, 1024)), Continue)
+}
+
+// §2.10: the option that came with block 0 counts when the body is complete.
+func TestIfNoneMatchIsRemembered(t *testing.T) {
+	up := body(1, 64)
+	for _, options := range [][]message.Option{nil, {{Number: message.IfNoneMatch}}} {
+		b := newBench(t, Config{})
+		b.want(b.block(up, 0, options...), Continue)
+		if r := b.want(b.block(up, 1), Complete); r.IfNoneMatch != (options != nil) {
+			t.Errorf("IfNoneMatch %t with block 0 %v", r.IfNoneMatch, options)
+		}
+	}
+}
+
 // A body that was handed over is the caller's: nothing writes to it any more.
 func TestBodyBelongsToTheCaller(t *testing.T) {
 	b, up, other := newBench(t, Config{}), body(1, 64), body(2, 64)
@@ -482,7 +505,7 @@ func TestResultEncode(t *testing.T) {
 func TestConfig(t *testing.T) {
 	for _, cfg := range []Config{
 		{BlockSize: 100}, {BlockSize: 2048}, {BlockSize: -1}, {MaxBody: -1}, {MaxTransfers: -1},
-		{MaxTransfersPerPeer: -1}, {IdleTimeout: -1}, {MaxBytes: -1}, {MaxBytes: 1 << 20},
+		{MaxTransfersPerPeer: -1}, {IdleTimeout: -1}, {MaxBytes: -1}, {MaxBytes: 1 << 20}, {MaxBytesPerPeer: 1 << 20},
 	} {
 		if _, err := NewAssembler(cfg); !errors.Is(err, ErrConfig) {
 			t.Errorf("%+v: %v", cfg, err)

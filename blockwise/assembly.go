@@ -11,9 +11,10 @@ import (
 // A transfer is an unfinished body: all that has come of it, or in a stream the newest
 // block, by which a duplicate is recognised.
 type transfer struct {
-	stream Transfer // 0: none
-	base   int      // where body begins, in bytes: 0 unless it is a stream
-	body   []byte
+	stream      Transfer // 0: none
+	ifNoneMatch bool     // came with block 0
+	base        int      // where body begins, in bytes: 0 unless it is a stream
+	body        []byte
 }
 
 // received returns how many bytes have come.
@@ -102,7 +103,8 @@ func (a *Assembler) reserve(e *entry[transfer], n, limit int) bool {
 	if n <= cap(old) {
 		return true
 	}
-	size, most := min(roundUp(max(n, minBuffer)), max(n, limit)), a.cfg.MaxBytes-a.live.bytes+cap(old)
+	most := min(a.cfg.MaxBytes-a.live.all.bytes, a.cfg.MaxBytesPerPeer-e.peer.bytes) + cap(old)
+	size := min(roundUp(max(n, minBuffer)), max(n, limit))
 	if size > most {
 		return false
 	}
@@ -116,6 +118,7 @@ func (a *Assembler) reserve(e *entry[transfer], n, limit int) bool {
 func (a *Assembler) complete(now time.Time, e *entry[transfer], b message.Block, payload []byte, r Result) Result {
 	a.stats.Completed++
 	k, body := e.key, e.value.body
+	r.IfNoneMatch = e.value.ifNoneMatch
 	if e.value.stream == 0 {
 		r.Body, e.value.body = body, nil
 	} else {

@@ -26,6 +26,8 @@ type Config struct {
 	// MaxBytes is the memory for unfinished bodies, with what it takes to keep them, at
 	// least twice MaxBody. Default 64 MiB.
 	MaxBytes int
+	// MaxBytesPerPeer is the same for one peer, at least twice MaxBody. Default 4 MiB, or that.
+	MaxBytesPerPeer int
 	// IdleTimeout is how long a transfer is kept after its last block. Default 247 s,
 	// EXCHANGE_LIFETIME (RFC 7959 §2.5).
 	IdleTimeout time.Duration
@@ -38,6 +40,7 @@ func (c Config) resolve() (Config, error) {
 	orDefault(&c.MaxTransfers, 1024)
 	orDefault(&c.MaxTransfersPerPeer, 64)
 	orDefault(&c.MaxBytes, max(64<<20, 2*c.MaxBody))
+	orDefault(&c.MaxBytesPerPeer, min(max(4<<20, 2*c.MaxBody), c.MaxBytes))
 	orDefault(&c.IdleTimeout, exchangeLifetime)
 	if _, ok := message.SZXForSize(c.BlockSize); !ok {
 		return c, fmt.Errorf("%w: BlockSize %d", ErrConfig, c.BlockSize)
@@ -45,8 +48,8 @@ func (c Config) resolve() (Config, error) {
 	if c.MaxBody < 0 || c.MaxTransfers < 0 || c.MaxTransfersPerPeer < 0 || c.IdleTimeout < 0 {
 		return c, fmt.Errorf("%w: negative limit", ErrConfig)
 	}
-	if c.MaxBytes/2 < max(c.MaxBody, minBuffer) {
-		return c, fmt.Errorf("%w: MaxBytes %d is less than twice MaxBody %d", ErrConfig, c.MaxBytes, c.MaxBody)
+	if most := min(c.MaxBytes, c.MaxBytesPerPeer); most/2 < max(c.MaxBody, minBuffer) {
+		return c, fmt.Errorf("%w: MaxBytes or MaxBytesPerPeer %d is less than twice MaxBody %d", ErrConfig, most, c.MaxBody)
 	}
 	return c, nil
 }

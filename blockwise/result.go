@@ -86,6 +86,10 @@ type Result struct {
 	Offset   int
 	// Started says that the stream begins with this block.
 	Started bool
+
+	// IfNoneMatch says of a Complete body that block 0 came with that option: it is checked
+	// again now (§2.10).
+	IfNoneMatch bool
 }
 
 // Encode appends the options of a response that answers the request at once: Max-Age,

@@ -28,7 +28,7 @@ type Stats struct {
 // Stats returns the counters and what the Assembler holds.
 func (a *Assembler) Stats() Stats {
 	s := a.stats
-	s.Transfers, s.TransferBytes = a.live.all.length, a.live.bytes
+	s.Transfers, s.TransferBytes = a.live.all.length, a.live.all.bytes
 	s.Finished, s.SpareBytes = a.done.all.length, a.buffers.bytes
 	return s
 }
@@ -52,6 +52,6 @@ type StoreStats struct {
 // Stats returns the counters and what the Store holds.
 func (s *Store) Stats() StoreStats {
 	stats := s.stats
-	stats.Snapshots, stats.SnapshotBytes = s.kept.all.length, s.kept.bytes
+	stats.Snapshots, stats.SnapshotBytes = s.kept.all.length, s.kept.all.bytes
 	return stats
 }

@@ -2,6 +2,7 @@ package blockwise
 
 import (
 	"bytes"
+	"io"
 	"time"
 
 	"github.com/motewire/coap/message"
@@ -15,7 +16,11 @@ type Snapshot struct {
 	Options []message.Option
 	// ETag goes into every block (RFC 7959 §2.4). The zero Tag, which is no ETag: none.
 	ETag message.Tag
+	// Body is the whole body. It is nil where there is a Content.
 	Body []byte
+	// Content stands for a body that is read block by block; nil: it is Body. When the
+	// Snapshot goes, Store.Poll gives it back to be closed.
+	Content io.Closer
 }
 
 // bytes returns the memory that a Snapshot is charged for.
@@ -34,15 +39,18 @@ const optionBytes = 32 // a message.Option without its value
 // uploads: by peer, method, cache key and Request-Tag. One goroutine owns it. now must
 // never go backwards.
 type Store struct {
-	cfg     StoreConfig
-	kept    table[kept]
-	scratch []byte
-	stats   StoreStats
+	cfg                     StoreConfig
+	kept                    table[kept]
+	notified, notifiedBytes int // of the notifications among kept
+	gone                    []io.Closer
+	scratch                 []byte
+	stats                   StoreStats
 }
 
 type kept struct {
 	snapshot Snapshot
 	request  []byte // body of a FETCH, which is part of its cache key (RFC 8132 §2)
+	notified bool   // it came by KeepNotified
 }
 
 // NewStore returns an empty Store. Its error wraps ErrConfig.
@@ -68,12 +76,15 @@ func (s *Store) Keep(now time.Time, from peer.Addr, v *message.View, body []byte
 }
 
 // KeepNotified is Keep for a notification of which the first block is sent, where the
-// request is no longer at hand: registration is what AppendKey made of it. Without this,
-// the other blocks could be those of an older state (RFC 7959 §2.6).
-func (s *Store) KeepNotified(now time.Time, from peer.Addr, registration []byte, snapshot Snapshot) bool {
-	k := kept{snapshot: snapshot}
-	if e := s.kept.find(from, registration); e != nil {
-		k.request = e.value.request // a FETCH can be a registration
+// request is no longer at hand: registration is what AppendKey made of it, body was its.
+// Without this, the other blocks could be those of an older state (RFC 7959 §2.6).
+//
+// Notifications take a quarter of the room at most, and push nothing out: beyond that one
+// is not kept, only what it replaces goes.
+func (s *Store) KeepNotified(now time.Time, from peer.Addr, registration, body []byte, snapshot Snapshot) bool {
+	k := kept{snapshot: snapshot, notified: true}
+	if len(body) > 0 {
+		k.request = bytes.Clone(body)
 	}
 	return s.keep(now, from, registration, k)
 }
@@ -82,29 +93,70 @@ func (s *Store) keep(now time.Time, from peer.Addr, rest []byte, k kept) bool {
 	s.Advance(now)
 	if e := s.kept.find(from, rest); e != nil {
 		s.stats.Replaced++
-		s.kept.remove(e)
+		s.remove(e)
 	}
 	size := entryBytes + len(rest) + len(k.request) + k.snapshot.bytes()
-	if size > s.cfg.MaxBytes {
+	if size > s.cfg.MaxBytes || k.notified && s.crowdedByNotifications(from, size) {
 		s.stats.Refused++
 		return false
 	}
 	if full := s.kept.crowded(from, s.cfg.MaxSnapshotsPerPeer, s.cfg.MaxSnapshots); full != nil {
 		s.evict(full)
 	}
-	for s.kept.bytes+size > s.cfg.MaxBytes {
+	for s.kept.all.bytes+size > s.cfg.MaxBytes {
 		s.evict(s.kept.all.oldest)
 	}
 	e := s.kept.add(now, key{from, string(rest)})
 	e.value = k
 	s.kept.charge(e, size)
+	if k.notified {
+		s.notified++
+		s.notifiedBytes += size
+	}
 	s.stats.Kept++
 	return true
 }
 
+// crowdedByNotifications reports whether there is no room for one more of so many bytes.
+func (s *Store) crowdedByNotifications(from peer.Addr, size int) bool {
+	return s.notified >= max(s.cfg.MaxSnapshots/4, 1) || s.notifiedBytes+size > s.cfg.MaxBytes/4 ||
+		s.kept.crowded(from, s.cfg.MaxSnapshotsPerPeer, s.cfg.MaxSnapshots) != nil || s.kept.all.bytes+size > s.cfg.MaxBytes
+}
+
 func (s *Store) evict(e *entry[kept]) {
 	s.stats.Evicted++
+	s.remove(e)
+}
+
+func (s *Store) remove(e *entry[kept]) {
+	if e.value.notified {
+		s.notified--
+		s.notifiedBytes -= e.bytes
+	}
+	if c := e.value.snapshot.Content; c != nil {
+		s.gone = append(s.gone, c)
+	}
 	s.kept.remove(e)
+}
+
+// Clear gives up every response.
+func (s *Store) Clear() {
+	for e := s.kept.all.oldest; e != nil; e = s.kept.all.oldest {
+		s.remove(e)
+	}
+}
+
+// Poll returns a Content that is no longer needed, to be closed by the caller; nil when
+// there is none.
+func (s *Store) Poll() io.Closer {
+	if len(s.gone) == 0 {
+		return nil
+	}
+	c := s.gone[0]
+	if s.gone = s.gone[1:]; len(s.gone) == 0 {
+		s.gone = nil
+	}
+	return c
 }
 
 // Find returns the response that was kept for requests like this one. body is that of the
@@ -134,7 +186,7 @@ func Repeatable(method message.Code) bool {
 func (s *Store) Advance(now time.Time) {
 	for e := s.kept.due(now, s.cfg.Lifetime); e != nil; e = s.kept.due(now, s.cfg.Lifetime) {
 		s.stats.Expired++
-		s.kept.remove(e)
+		s.remove(e)
 	}
 }
 

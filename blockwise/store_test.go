@@ -61,7 +61,7 @@ func TestStoreFetch(t *testing.T) {
 		}
 	}
 	registration := AppendKey(nil, v)
-	s.KeepNotified(epoch, peerNumber(1), registration, Snapshot{Code: message.Content, Body: body(2, 100)})
+	s.KeepNotified(epoch, peerNumber(1), registration, []byte("a"), Snapshot{Code: message.Content, Body: body(2, 100)})
 	v, b = request("a")
 	if got, ok := s.Find(epoch, peerNumber(1), v, b); !ok || !bytes.Equal(got.Body, body(2, 100)) {
 		t.Error("the notification is not found")
@@ -144,6 +144,66 @@ func TestStoreLimits(t *testing.T) {
 	if n := s.Stats(); n.SnapshotBytes != 0 || len(s.kept.peers) != 0 {
 		t.Errorf("%+v", n)
 	}
+}
+
+// Notifications push out nobody: beyond a quarter of the room they are not kept.
+func TestStoreNotifications(t *testing.T) {
+	s := mustStore(t, StoreConfig{MaxSnapshots: 12, MaxBytes: 40_000})
+	notify := func(client, n int) bool {
+		registration := AppendKey(nil, get(t, message.GET, nil, path("x")))
+		return s.KeepNotified(epoch, peerNumber(client), registration, nil, Snapshot{Body: body(client, n)})
+	}
+	v := get(t, message.GET, nil, path("y"))
+	s.Keep(epoch, peerNumber(9), v, nil, Snapshot{Body: body(1, 100)})
+	for client, want := range []bool{true, true, true, false} {
+		if notify(client, 100) != want {
+			t.Errorf("client %d: kept %t", client, !want)
+		}
+	}
+	if !notify(0, 200) || notify(1, 10_000) || !notify(3, 100) {
+		t.Error("the bound on entries or bytes does not hold")
+	}
+	if _, ok := s.Find(epoch, peerNumber(1), get(t, message.GET, nil, path("x")), nil); ok {
+		t.Error("the older notification is still there")
+	}
+	if n := s.Stats(); n.Evicted != 0 || n.Refused != 2 || n.Snapshots != 4 {
+		t.Errorf("%+v", n)
+	}
+	s.Clear()
+	if n := s.Stats(); n.SnapshotBytes != 0 || n.Snapshots != 0 || s.notified != 0 || s.notifiedBytes != 0 {
+		t.Errorf("%+v, %d notifications of %d bytes", n, s.notified, s.notifiedBytes)
+	}
+}
+
+type closer int
+
+func (closer) Close() error { return nil }
+
+// A Content comes back once, however its snapshot goes.
+func TestStoreContents(t *testing.T) {
+	s := mustStore(t, StoreConfig{MaxSnapshotsPerPeer: 2})
+	keep := func(now time.Time, resource string, c closer) {
+		s.Keep(now, peerNumber(1), get(t, message.GET, nil, path(resource)), nil, Snapshot{Content: c})
+	}
+	want := func(contents ...closer) {
+		t.Helper()
+		for _, c := range contents {
+			if got := s.Poll(); got != c {
+				t.Errorf("content %v came back, want %v", got, c)
+			}
+		}
+		if got := s.Poll(); got != nil {
+			t.Errorf("content %v came back", got)
+		}
+	}
+	keep(epoch, "a", 1)
+	keep(epoch, "a", 2)
+	want(1)
+	keep(epoch, "b", 3)
+	keep(epoch, "c", 4)
+	want(2)
+	s.Advance(epoch.Add(exchangeLifetime))
+	want(3, 4)
 }
 
 // The label of a body never changes.

@@ -17,7 +17,6 @@ type table[T any] struct {
 	peers   map[peer.Addr]*list[T]
 	spare   []*entry[T]
 	peak    int // most entries since the maps were made
-	bytes   int // sum over the entries
 }
 
 // An entry is a value in a table.
@@ -43,6 +42,7 @@ type list[T any] struct {
 	order          int
 	oldest, newest *entry[T]
 	length         int
+	bytes          int // sum over the entries
 }
 
 func newTable[T any]() table[T] {
@@ -94,7 +94,8 @@ func (t *table[T]) touch(now time.Time, e *entry[T]) {
 
 // charge sets how many bytes an entry is charged for.
 func (t *table[T]) charge(e *entry[T], bytes int) {
-	t.bytes += bytes - e.bytes
+	t.all.bytes += bytes - e.bytes
+	e.peer.bytes += bytes - e.bytes
 	e.bytes = bytes
 }
 

@@ -156,7 +156,7 @@ func (s *stage) notify(number string) {
 		Payload: s.fixed.Body[:slice.End],
 	})
 	s.fixed.Options, s.fixed.Code = nil, message.Content
-	s.site.store.KeepNotified(s.site.now, peerNumber(1), s.key, s.fixed)
+	s.site.store.KeepNotified(s.site.now, peerNumber(1), s.key, nil, s.fixed)
 	s.print("client <- server  %s", describe(v))
 	d, _ := NewDownload(DownloadConfig{})
 	c := &call{t: s.t, code: message.GET, options: s.call.options, download: d, id: s.call.id, sent: v}
