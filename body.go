@@ -34,5 +34,11 @@ func JSON(v any) Body {
 	return Body{data: b, format: message.AppJSON, formatted: true, err: err}
 }
 
+// ContentFormat returns the Content-Format, if the body has one.
+func (b Body) ContentFormat() (message.Format, bool) { return b.format, b.formatted }
+
+// Bytes returns the body, which may be what it was made of.
+func (b Body) Bytes() ([]byte, error) { return b.data, b.err }
+
 // Len returns the payload's length in bytes.
 func (b Body) Len() int { return len(b.data) }

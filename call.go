@@ -134,7 +134,7 @@ func (s *shard) begin(c *call, options *optionList, r *Request, expect reliabili
 	if r.Body.err != nil {
 		return r.Body.err
 	}
-	if len(r.Body.data) > s.core.limits.PayloadBytes {
+	if len(r.Body.data) > s.core.limits.MessageBytes {
 		return ErrTooLarge
 	}
 	c.recognized = s.core.recognizing(options)

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/motewire/coap/blockwise"
 	"github.com/motewire/coap/message"
 	"github.com/motewire/coap/observe"
 	"github.com/motewire/coap/reliability"
@@ -47,6 +48,7 @@ type core struct {
 	draining  atomic.Bool
 	handlers  atomic.Int64  // running beside the quick ones, or detached
 	idle      chan struct{} // gets a value when a request ends while draining
+	undivided int           // bytes: no body up to this length is divided unless the client asks
 	stats     coreStats
 	outboxes  pool[outbox]
 	exchanges pool[exchange]
@@ -66,6 +68,7 @@ func newCore(params Params, limits Limits, handler Handler, recognize []message.
 		return nil, err
 	}
 	n := &core{params: params, limits: limits.withDefaults(params), idle: make(chan struct{}, 1)}
+	n.undivided = min(n.limits.BlockBytes, n.limits.MessageBytes/2)
 	n.recognized = message.NewOptionSet(implemented...).With(recognize...)
 	if m, ok := handler.(*Mux); ok {
 		n.mux = m
@@ -121,7 +124,7 @@ func (n *core) endpoint(shards int) (*reliability.Endpoint, error) {
 func (n *core) newObservation(shards int) (observation, error) {
 	registry, err := observe.NewRegistry(observe.Config{
 		NStart: n.params.NStart, NonInterval: n.timing.notify,
-		MaxObservers: (n.limits.Observers + shards - 1) / shards,
+		MaxObservers: share(n.limits.Observers, shards),
 		MaxPerPeer:   n.limits.ObserversPerPeer, MaxPerResource: n.limits.ObserversPerResource,
 	}, n.random())
 	return observation{
@@ -129,6 +132,35 @@ func (n *core) newObservation(shards int) (observation, error) {
 		resources: map[*Subject]*observedResource{},
 		byKey:     map[string]*representation{},
 	}, err
+}
+
+// newTransfers makes the tables of block-wise transfer of one of so many shards.
+func (n *core) newTransfers(shards int) (transfers, error) {
+	l := &n.limits
+	assembler, err := blockwise.NewAssembler(blockwise.Config{
+		BlockSize: l.BlockBytes, MaxBody: l.BodyBytes, IdleTimeout: l.TransferTimeout,
+		MaxTransfers: share(l.Transfers, shards), MaxTransfersPerPeer: l.TransfersPerPeer,
+		MaxBytes: share(l.TransferBytes, shards), MaxBytesPerPeer: l.TransferBytesPerPeer,
+	})
+	if err != nil {
+		return transfers{}, err
+	}
+	responses, err := blockwise.NewStore(blockwise.StoreConfig{
+		MaxSnapshots: share(l.Transfers, shards), MaxSnapshotsPerPeer: l.TransfersPerPeer,
+		MaxBytes: share(l.TransferBytes, shards), Lifetime: l.TransferTimeout,
+	})
+	return transfers{assembler: assembler, responses: responses, intakes: map[blockwise.Transfer]*intake{}}, err
+}
+
+// share is what one of so many shards has of a limit.
+func share(limit, shards int) int { return (limit + shards - 1) / shards }
+
+// uniqueTag returns an ETag that no other representation has.
+func (n *core) uniqueTag() message.Tag {
+	var b [message.MaxTagLength]byte
+	rand.Read(b[:]) // never fails
+	tag, _ := message.MakeTag(b[:])
+	return tag
 }
 
 // random returns a source that nobody can foretell.
@@ -148,6 +180,9 @@ func (n *core) newShard(conn transport.Conn, shards int, serves bool) (*shard, e
 	s.eng = engine{ep: ep, shard: s, running: map[reliability.Inbound]*exchange{}, serves: serves}
 	if serves {
 		if s.eng.observation, err = n.newObservation(shards); err != nil {
+			return nil, err
+		}
+		if s.eng.transfers, err = n.newTransfers(shards); err != nil {
 			return nil, err
 		}
 	}

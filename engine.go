@@ -2,6 +2,7 @@ package coap
 
 import (
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/motewire/coap/message"
@@ -15,6 +16,7 @@ import (
 type engine struct {
 	ep *reliability.Endpoint
 	observation
+	transfers
 	shard *shard
 	calls []*call // outgoing exchanges by their slot
 	ended []*call // calls that are over, to be woken by way of the next outbox
@@ -23,6 +25,7 @@ type engine struct {
 	running map[reliability.Inbound]*exchange
 	serves  bool   // requests are served; else they are rejected
 	scratch []byte // for encoding what is sent
+	key     []byte // for comparing requests
 }
 
 // receive takes one packet into x and reports whether it is a request to be served.
@@ -56,8 +59,8 @@ func (e *engine) dispatch(now time.Time, p *transport.Packet, x *exchange) bool 
 		x.peer, x.multicast, x.inbound, x.began = p.Peer, p.Multicast, verdict.Inbound, now
 		if registers(&x.view) {
 			e.registering = true // prepare sees to it, as it knows the route
-		} else if e.observing > 0 && !p.Multicast {
-			e.deregister(now, x)
+		} else if e.observing > 0 && !p.Multicast && !later(&x.view) {
+			e.deregister(now, x) // RFC 7959 §2.6: what fetches later blocks is no registration
 		}
 		return true
 	case reliability.Response:
@@ -123,6 +126,9 @@ func (e *engine) truncated(now time.Time, p *transport.Packet, x *exchange) bool
 // sent by the caller.
 func (e *engine) end(now time.Time, x *exchange) (transmit bool) {
 	x.ended = true
+	if e.serves {
+		e.settle(now, x)
+	}
 	if x.cancel != nil {
 		x.cancel(errAnswered)
 	}
@@ -173,12 +179,20 @@ func (e *engine) advance(now time.Time) {
 	if e.observing > 0 {
 		e.observers.Advance(now)
 	}
+	if e.serves {
+		e.advanceTransfers(now)
+	}
 }
 
 // deadline returns when advance is to be called next. Notifications that are being sent
 // need no timer.
 func (e *engine) deadline(notifying bool) (at time.Time, ok bool) {
 	at, ok = e.ep.Deadline()
+	if e.serves {
+		if next, found := e.transferDeadline(); found && (!ok || next.Before(at)) {
+			at, ok = next, true
+		}
+	}
 	if e.observing == 0 || notifying {
 		return at, ok
 	}
@@ -190,6 +204,9 @@ func (e *engine) deadline(notifying bool) (at time.Time, ok bool) {
 
 // drain takes what the layers want sent into out and wakes the callers that it concerns.
 func (e *engine) drain(now time.Time, out *outbox) {
+	if e.serves {
+		e.drainTransfers(now, out)
+	}
 	for {
 		ev, ok := e.ep.Poll()
 		if !ok {
@@ -224,6 +241,9 @@ func (e *engine) release(out *outbox) {
 	out.ended = append(out.ended, e.ended...)
 	clear(e.ended)
 	e.ended = e.ended[:0]
+	out.closing = append(out.closing, e.closing...)
+	clear(e.closing)
+	e.closing = e.closing[:0]
 }
 
 // An outbox collects the datagrams of one WriteBatch, and the calls whose callers wake
@@ -234,6 +254,7 @@ type outbox struct {
 	attempts []int
 	arena    []byte // what copy has copied
 	ended    []*call
+	closing  []io.Closer
 }
 
 // add takes a datagram that stays as it is until the outbox is flushed.
@@ -256,5 +277,7 @@ func (o *outbox) reset() {
 	}
 	clear(o.packets)
 	clear(o.ended)
-	o.packets, o.attempts, o.arena, o.ended = o.packets[:0], o.attempts[:0], o.arena[:0], o.ended[:0]
+	clear(o.closing)
+	o.packets, o.attempts, o.arena = o.packets[:0], o.attempts[:0], o.arena[:0]
+	o.ended, o.closing = o.ended[:0], o.closing[:0]
 }

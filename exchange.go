@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/motewire/coap/blockwise"
 	"github.com/motewire/coap/message"
 	"github.com/motewire/coap/observe"
 	"github.com/motewire/coap/peer"
@@ -22,6 +23,7 @@ var poison = false
 // handled in place, and the goroutine of a slow handler takes it along.
 type exchange struct {
 	response // what the handler said so far
+	divided  // of bodies larger than a message
 
 	shard     *shard
 	buf       []byte // receive buffer
@@ -41,10 +43,12 @@ type exchange struct {
 	// observer and sequence are of a registration (RFC 7641 §4.1); zero: none.
 	observer observe.Observer
 	sequence uint32
-	// rendered is closed when a detached rendering for observers is sent; nil: this
-	// serves a request.
-	rendered chan struct{}
+	// sentHere is closed when a detached response is sent that has no exchange of its own:
+	// it is rendered for observers, or goes with the last block of a body. Nil: it has one.
+	sentHere chan struct{}
+	intake   *intake // what the handler reads the request's body from; nil: it is whole
 
+	detached bool // the handler may return before the response is there
 	// refs counts who still uses a detached exchange: its handler and its Responder.
 	refs atomic.Int32
 	sent bool // Send was called
@@ -67,11 +71,12 @@ const (
 
 // clear makes x ready for the next datagram.
 func (x *exchange) clear() {
-	x.response.clear()
+	x.response.reset()
 	x.req = Request{}
 	x.route, x.inbound, x.out, x.fate = nil, 0, x.out[:0], respond
-	x.multicast, x.duplicate, x.truncated, x.sent = false, false, false, false
-	x.counted, x.observer, x.rendered = false, 0, nil
+	x.multicast, x.duplicate, x.truncated, x.detached, x.sent = false, false, false, false, false
+	x.counted, x.observer, x.sentHere, x.intake = false, 0, nil, nil
+	x.divided = divided{}
 	x.refs.Store(0)
 	x.ended, x.unwanted, x.cancel = false, false, nil
 	if poison {
@@ -103,11 +108,11 @@ func (x *exchange) prepare() bool {
 		Error(x, message.BadRequest, "Hop-Limit is 0") // RFC 8768 §3
 		return false
 	}
-	if code := blocks(&x.view); code != 0 {
-		Error(x, code, "block-wise transfer: one block only")
+	if reserved(&x.view) {
+		Error(x, message.BadRequest, "reserved block size")
 		return false
 	}
-	if n.draining.Load() {
+	if n.draining.Load() && !later(&x.view) {
 		x.unavailable()
 		return false
 	}
@@ -121,26 +126,15 @@ func (x *exchange) prepare() bool {
 		}
 		x.route, x.req.pattern = route, route.pattern
 	}
+	if later(&x.view) && !x.multicast && !x.shard.resume(x) {
+		return false
+	}
 	if n.handlers.Load() >= int64(n.limits.Handlers) && x.route.pace.lasting() {
 		n.stats.shed.Add(1)
 		x.unavailable()
 		return false
 	}
 	return true
-}
-
-// blocks refuses what can't be served in one message: a reserved block size (RFC 7959
-// §2.2), a body in several blocks, any block but the first.
-func blocks(v *message.View) message.Code {
-	b1, _ := v.Block1()
-	b2, _ := v.Block2()
-	switch {
-	case !b1.Valid() || !b2.Valid():
-		return message.BadRequest
-	case b1.More || b1.Num > 0 || b2.Num > 0:
-		return message.BadOption
-	}
-	return 0
 }
 
 // badOption answers a request with an unrecognized critical option: 4.02 to a
@@ -176,15 +170,41 @@ func (x *exchange) handle() {
 }
 
 func (x *exchange) serve() {
-	if x.multicast && !x.route.multicast {
+	switch {
+	case x.multicast && !x.route.multicast:
 		x.fate = drop // §8.2: not meant for groups
-		return
+	case x.recalled:
+		x.read()
+	case x.ahead:
+		x.await()
+	case x.checked() && x.whole():
+		x.route.handler.ServeCoAP(x, &x.req)
+		if !x.detached && x.sentHere == nil {
+			x.read()
+		}
+	case x.ahead:
+		x.await()
 	}
-	if code := x.route.precheck(x, &x.req); code != 0 {
+}
+
+// checked reports whether the route's declarations let the request pass; else it is
+// answered.
+func (x *exchange) checked() bool {
+	if x.intake != nil {
+		return true // with the first block
+	}
+	code := x.route.precheck(x, &x.req)
+	if code != 0 {
 		x.SetCode(code)
-		return
 	}
-	x.route.handler.ServeCoAP(x, &x.req)
+	return code == 0
+}
+
+// whole reports whether the request's body is here; else it is the first block of one, which
+// is answered or waits.
+func (x *exchange) whole() bool {
+	b, ok := x.view.Block1()
+	return !ok || b.Num > 0 || x.sentHere != nil || x.shard.begins(x)
 }
 
 func (x *exchange) panicked(v any) {
@@ -222,19 +242,26 @@ func (x *exchange) finish() {
 	if x.observer != 0 && x.code.IsSuccess() {
 		x.setUint(message.Observe, x.sequence) // RFC 7641 §4.1
 	}
+	x.retain()
+	x.describe()
 	x.encode(x.view.Token())
 }
 
 // conclude decides what the response is.
 func (x *exchange) conclude() {
+	x.decideCode()
+	x.options.remove(message.Observe) // the core's business
+	x.divide()
+	if !x.recalled {
+		x.validate()
+	}
+}
+
+// decideCode gives a response that has no code the method's usual one.
+func (x *exchange) decideCode() {
 	if x.code == 0 {
 		x.code = defaultCode(x.req.Method)
 	}
-	x.validate()
-	if len(x.payload) > x.shard.core.limits.PayloadBytes {
-		x.tooLarge()
-	}
-	x.options.remove(message.Observe) // the core's business
 }
 
 // validate applies Accept and ETag to the finished response of a GET or FETCH: 4.06 for
@@ -247,7 +274,7 @@ func (x *exchange) validate() {
 	if accept, ok := x.view.Accept(); ok {
 		if format, ok := x.contentFormat(); ok && format != accept {
 			x.Reset()
-			x.code = message.NotAcceptable
+			x.code, x.piece = message.NotAcceptable, blockwise.Slice{}
 			return
 		}
 	}
@@ -261,7 +288,8 @@ func (x *exchange) validate() {
 	}
 	for offered := range x.view.ETags() {
 		if offered == tag {
-			x.code, x.payload = message.Valid, x.payload[:0]
+			x.drop()
+			x.code, x.piece = message.Valid, blockwise.Slice{}
 			x.options.remove(message.ContentFormat)
 			return
 		}
@@ -288,22 +316,12 @@ func (x *exchange) suppressed() bool {
 	return x.multicast && (!x.code.IsSuccess() || x.code == message.Content && len(x.payload) == 0)
 }
 
-func (x *exchange) tooLarge() {
-	if log := x.shard.core.logger; log != nil {
-		log.Error("coap: response too large for one message", "bytes", len(x.payload),
-			"limit", x.shard.core.limits.PayloadBytes, "path", x.req.Path())
-	}
-	x.Reset()
-	x.SetCode(message.InternalServerError)
-	x.WriteString("representation too large")
-}
-
 // encode writes the response with the request's token; the message layer fills in type
 // and message ID.
 func (x *exchange) encode(token message.Token) {
 	e := message.AppendHeader(x.out[:0], message.NonConfirmable, x.code, 0, token)
 	x.options.encode(&e)
-	out, err := e.Finish(x.payload)
+	out, err := e.Finish(x.fragment())
 	if err != nil { // an option too long: the handler's mistake
 		x.shard.core.logError("coap: response", err)
 		x.code = message.InternalServerError
@@ -319,13 +337,19 @@ func (x *exchange) Detach() Responder {
 		panic("coap: Detach called twice")
 	}
 	x.detached = true
-	if x.rendered != nil {
+	if x.sentHere != nil {
 		return x
 	}
 	x.route.pace.detaches.Store(true)
-	x.refs.Store(2)
+	x.leave()
 	x.shard.acknowledge(x)
 	return x
+}
+
+// leave makes an exchange leave its batch: its handler and another one use it.
+func (x *exchange) leave() {
+	x.detached = true
+	x.refs.Store(2)
 }
 
 // Send sends a detached response.
@@ -334,10 +358,11 @@ func (x *exchange) Send() error {
 		panic("coap: Send called twice or without Detach")
 	}
 	x.sent = true
-	if x.rendered != nil {
-		close(x.rendered)
+	if x.sentHere != nil {
+		close(x.sentHere)
 		return nil
 	}
+	x.read()
 	x.finish()
 	return x.shard.late(x)
 }
@@ -349,7 +374,7 @@ func (x *exchange) context() context.Context {
 	}
 	n := x.shard.core
 	ctx, cancel := context.WithCancelCause(n.ctx)
-	if t := n.limits.HandlerTimeout; t > 0 {
+	if t := n.limits.HandlerTimeout; t > 0 && x.intake == nil {
 		var stop context.CancelFunc
 		ctx, stop = context.WithDeadlineCause(ctx, x.began.Add(t), context.DeadlineExceeded)
 		_ = stop // the parent's cancel, which always comes, releases it

@@ -31,6 +31,9 @@ type ResponseWriter interface {
 	Write(p []byte) (int, error)
 	// WriteString appends to the payload.
 	WriteString(s string) (int, error)
+	// SetBody sets payload and Content-Format. What has been written before is dropped.
+	// A [Stream] is read as the client asks for its blocks: see there who closes it.
+	SetBody(b Body)
 	// Reset drops code, options and payload written so far.
 	Reset()
 	// Detach lets the handler return before the response is there. A Confirmable
@@ -50,20 +53,25 @@ type Responder interface {
 
 // A response is what a handler has said so far.
 type response struct {
-	code     message.Code // 0: the method's default
-	options  optionList
-	payload  []byte
-	detached bool
+	code    message.Code // 0: the method's default
+	options optionList
+	payload []byte
+	content *content // stands for the payload where it is read block by block; nil otherwise
 }
 
 func (r *response) reset() {
-	r.code, r.payload = 0, r.payload[:0]
+	r.code = 0
+	r.drop()
 	r.options.reset()
 }
 
-func (r *response) clear() {
-	r.reset()
-	r.detached = false
+// drop drops the payload.
+func (r *response) drop() {
+	r.payload = r.payload[:0]
+	if r.content != nil {
+		r.content.Close() // who drops it has no use for an error
+		r.content = nil
+	}
 }
 
 func (r *response) SetCode(code message.Code) {
@@ -121,6 +129,17 @@ func (r *response) Write(p []byte) (int, error) {
 func (r *response) WriteString(s string) (int, error) {
 	r.payload = append(r.payload, s...)
 	return len(s), nil
+}
+
+func (r *response) SetBody(b Body) {
+	r.drop()
+	if b.err != nil {
+		panic(b.err)
+	}
+	if b.formatted {
+		r.SetContentFormat(b.format)
+	}
+	r.payload = append(r.payload, b.data...)
 }
 
 func (r *response) Reset() { r.reset() }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/motewire/coap/blockwise"
+	"github.com/motewire/coap/message"
 	"github.com/motewire/coap/reliability"
 )
 
@@ -15,9 +17,29 @@ type Limits struct {
 	// DatagramBytes is the longest datagram received; a longer one is answered with
 	// 4.13 or Reset. Default 2048.
 	DatagramBytes int
-	// PayloadBytes is the largest payload sent in one message (RFC 7252 §4.6).
-	// Default 1152.
-	PayloadBytes int
+	// MessageBytes is the longest message sent (RFC 7252 §4.6): blocks are made small
+	// enough for it. Default 1152.
+	MessageBytes int
+	// BlockBytes is the largest block sent or asked for (RFC 7959 §2.2): a power of two
+	// from 16 to 1024. Default 1024.
+	BlockBytes int
+	// BodyBytes is the longest body held in memory: of a request at a server, where a route
+	// has no [BodyLimit], of a response at a client. Default 1 MiB at a server, 64 MiB at a
+	// client.
+	BodyBytes int
+	// Transfers is how many unfinished request bodies a server holds, and how many
+	// responses of which further blocks may be asked for, TransfersPerPeer how many of one
+	// client endpoint. The one that was idle for longest goes first. Defaults 1,024; 64.
+	Transfers, TransfersPerPeer int
+	// TransferBytes is the memory for unfinished request bodies, and as much again for
+	// responses of which further blocks may be asked for; TransferBytesPerPeer is the share
+	// of one client endpoint in the former. At the limit a block gets 5.03, a response goes
+	// and its later blocks get 4.08 or are made anew. Defaults 64 MiB; 4 MiB or twice
+	// BodyBytes.
+	TransferBytes, TransferBytesPerPeer int
+	// TransferTimeout is how long a transfer is kept without a further block. Default
+	// EXCHANGE_LIFETIME (247 s).
+	TransferTimeout time.Duration
 	// DedupBytes is the memory for remembered exchanges, over all sockets: a duplicate
 	// is recognised while its exchange is remembered. Default 64 MiB.
 	DedupBytes int
@@ -44,7 +66,9 @@ func (l Limits) validate() error {
 		name  string
 		value int
 	}{
-		{"DatagramBytes", l.DatagramBytes}, {"PayloadBytes", l.PayloadBytes}, {"DedupBytes", l.DedupBytes},
+		{"DatagramBytes", l.DatagramBytes}, {"MessageBytes", l.MessageBytes}, {"DedupBytes", l.DedupBytes},
+		{"BodyBytes", l.BodyBytes}, {"Transfers", l.Transfers}, {"TransfersPerPeer", l.TransfersPerPeer},
+		{"TransferBytes", l.TransferBytes}, {"TransferBytesPerPeer", l.TransferBytesPerPeer},
 		{"Handlers", l.Handlers}, {"Exchanges", l.Exchanges}, {"Queued", l.Queued},
 		{"Observers", l.Observers}, {"ObserversPerPeer", l.ObserversPerPeer}, {"ObserversPerResource", l.ObserversPerResource},
 	} {
@@ -52,12 +76,18 @@ func (l Limits) validate() error {
 			return fmt.Errorf("coap: Limits.%s is negative", limit.name)
 		}
 	}
+	if _, ok := message.SZXForSize(l.BlockBytes); !ok && l.BlockBytes != 0 {
+		return fmt.Errorf("coap: Limits.BlockBytes %d is no block size", l.BlockBytes)
+	}
 	return nil
 }
 
 func (l Limits) withDefaults(p Params) Limits {
 	orDefault(&l.DatagramBytes, 2048)
-	orDefault(&l.PayloadBytes, 1152)
+	orDefault(&l.MessageBytes, 1152)
+	orDefault(&l.BlockBytes, blockwise.DefaultBlockSize)
+	orDefault(&l.BodyBytes, 1<<20)
+	orDefault(&l.TransferTimeout, p.WithDefaults().ExchangeLifetime())
 	orDefault(&l.DedupBytes, 64<<20)
 	orDefault(&l.Observers, 1<<17)
 	orDefault(&l.Handlers, 10_000)

@@ -25,7 +25,7 @@ func causeOf(err error) observe.Cause {
 
 // observe enters the client of a request among the observers, or takes it out.
 func (s *shard) observe(x *exchange) {
-	if x.multicast {
+	if x.multicast || !whole(&x.view) {
 		return
 	}
 	s.mu.Lock()
@@ -95,13 +95,14 @@ func (s *shard) rerender(rep *representation) {
 		change := rep.begin()
 		s.mu.Unlock()
 		x := s.newExchange()
-		if !x.render(rep.request, rep.route) {
+		if !x.render(rep.request, rep.payload, rep.route) {
 			return // the shard is closed; the Responder may still use x
 		}
 		s.input(func(now time.Time, _ *outbox) {
 			rep.code, rep.observeAt = x.code, x.observeAt()
 			rep.at, rep.dated = x.began, x.options.has(message.MaxAge)
 			rep.body = append(rep.body[:0], x.out[headerBytes:]...)
+			rep.snapshot = x.snapshot
 			again = s.eng.rendered(now, rep, change) && !s.closed
 		})
 		x.unref()
@@ -114,14 +115,43 @@ const headerBytes = 4
 // render runs the handler for a stored request and encodes what it answers, without a
 // token and with a place for the Observe number. It reports false where the shard was
 // closed before the answer was there.
-func (x *exchange) render(request []byte, rt *route) bool {
+func (x *exchange) render(request, payload []byte, rt *route) bool {
+	x.adopt(request, rt)
+	x.assembled = payload
+	if !x.perform() {
+		return false
+	}
+	if x.cancel != nil {
+		x.cancel(errAnswered)
+	}
+	x.absorb()
+	x.conclude()
+	if x.code.IsSuccess() {
+		x.options.add(message.Observe, []byte{0xff, 0xff, 0xff})
+	}
+	if x.piece.More() {
+		x.snapshot = x.snapshotOf() // RFC 7959 §2.6: the client fetches the other blocks
+	}
+	x.describe()
+	x.encode(message.Token{})
+	return true
+}
+
+// adopt makes x serve a copy of a request that has no exchange of its own.
+func (x *exchange) adopt(request []byte, rt *route) {
 	_ = x.view.Parse(request) // it parsed when it was received
 	x.began, x.route = time.Now(), rt
 	x.req.Method, x.req.view, x.req.x, x.req.pattern = x.view.Code(), &x.view, x, rt.pattern
 	if m := x.shard.core.mux; m != nil {
 		m.find(x.req.Method, &x.view, &x.req.match)
 	}
-	x.rendered = make(chan struct{})
+	x.sentHere = make(chan struct{})
+	x.refs.Store(1)
+}
+
+// perform runs the handler and waits for its response. It reports false where the shard was
+// closed before that was there: then x is still in use.
+func (x *exchange) perform() bool {
 	handled := make(chan struct{})
 	go func() { // whatever the handler does to its goroutine, this one goes on
 		defer close(handled)
@@ -130,20 +160,27 @@ func (x *exchange) render(request []byte, rt *route) bool {
 	<-handled
 	if x.detached {
 		select {
-		case <-x.rendered:
+		case <-x.sentHere:
 		case <-x.shard.done:
 			return false
 		}
 	}
-	if x.cancel != nil {
-		x.cancel(errAnswered)
-	}
-	x.conclude()
-	if x.code.IsSuccess() {
-		x.options.add(message.Observe, []byte{0xff, 0xff, 0xff})
-	}
-	x.encode(message.Token{})
 	return true
+}
+
+// absorb reads all of a body that would be read block by block.
+func (x *exchange) absorb() {
+	if x.content == nil {
+		return
+	}
+	body, err := x.content.whole(x.shard.core.limits.BodyBytes)
+	if x.drop(); err != nil {
+		x.shard.core.logError("coap: body of a notification", err)
+		x.Reset()
+		x.code = message.InternalServerError
+		return
+	}
+	x.payload = append(x.payload, body...)
 }
 
 // observeAt returns where in the message behind the header the Observe option begins.

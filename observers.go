@@ -1,9 +1,12 @@
 package coap
 
 import (
+	"bytes"
+	"encoding/binary"
 	"errors"
 	"time"
 
+	"github.com/motewire/coap/blockwise"
 	"github.com/motewire/coap/message"
 	"github.com/motewire/coap/observe"
 	"github.com/motewire/coap/reliability"
@@ -18,7 +21,6 @@ type observation struct {
 	reps      []*representation  // by their number; nil: out of use
 	idleReps  []observe.Representation
 	byKey     map[string]*representation
-	key       []byte   // for building a key
 	notes     []notice // notifications under way, by the slot of their exchange
 	places    []uint32 // of observers, by slot: index+1 in waiting of their representation, if it is theirs
 	// superseding are retransmissions that wait for a newer state to be rendered.
@@ -44,14 +46,17 @@ type representation struct {
 	resource *observedResource
 	key      string
 	request  []byte // a copy of the first observer's request
+	payload  []byte // its body, where that came in several blocks
+	transfer []byte // its key in block-wise transfer
 	route    *route
 
 	code      message.Code
-	body      []byte    // the message behind the token; a success with three bytes of Observe
-	observeAt int       // where in body the Observe option begins
-	change    uint32    // the resource's count of changes that body shows
-	at        time.Time // when body was rendered
-	dated     bool      // body has a Max-Age, which counts from at
+	body      []byte             // the message behind the token; a success with three bytes of Observe
+	observeAt int                // where in body the Observe option begins
+	snapshot  blockwise.Snapshot // the whole, where body has the first block; else empty
+	change    uint32             // the resource's count of changes that body shows
+	at        time.Time          // when body was rendered
+	dated     bool               // body has a Max-Age, which counts from at
 	rendered  bool
 	rendering bool
 	waiting   []observe.Notification // for the rendering
@@ -136,22 +141,21 @@ func (e *engine) resourceOf(subject *Subject, policy NotifyPolicy) *observedReso
 // representationOf finds or makes what a request asks for. Its key is all of the request
 // that can matter to the answer, byte for byte.
 func (e *engine) representationOf(res *observedResource, x *exchange) *representation {
-	e.key = append(e.key[:0], byte(x.view.Code()), byte(res.number>>24), byte(res.number>>16), byte(res.number>>8), byte(res.number))
-	for number, value := range x.view.Options() {
-		if number == message.Observe || number.NoCacheKey() {
-			continue
-		}
-		e.key = append(e.key, byte(number>>8), byte(number), byte(len(value)>>8), byte(len(value)))
-		e.key = append(e.key, value...)
-	}
-	e.key = append(append(e.key, 0xff), x.view.Payload()...)
+	b, _ := x.view.Block2() // the size of blocks matters
+	e.key = append(binary.BigEndian.AppendUint32(e.key[:0], uint32(res.number)), b.SZX)
+	from := len(e.key)
+	e.key = blockwise.AppendKey(e.key, &x.view)
+	to := len(e.key)
+	e.key = append(e.key, x.req.Payload()...)
+	e.key = binary.BigEndian.AppendUint32(e.key, uint32(len(e.key)-to))
 	if rep := e.byKey[string(e.key)]; rep != nil {
 		return rep
 	}
 	rep := &representation{
 		number:   observe.Representation(len(e.reps)),
 		resource: res, key: string(e.key), route: x.route,
-		request: append([]byte(nil), x.view.Datagram()...),
+		request: bytes.Clone(x.view.Datagram()), payload: bytes.Clone(x.assembled),
+		transfer: bytes.Clone(e.key[from:to]),
 	}
 	if n := len(e.idleReps); n > 0 {
 		rep.number, e.idleReps = e.idleReps[n-1], e.idleReps[:n-1]
@@ -280,6 +284,9 @@ func (e *engine) notify(now time.Time, n observe.Notification, rep *representati
 		e.observers.Unsent(now, n.Observer)
 		return
 	}
+	if rep.snapshot.Body != nil && !last {
+		e.responses.KeepNotified(now, n.Peer, rep.transfer, rep.payload, rep.snapshot)
+	}
 	if last {
 		e.conclude(now, n.Observer)
 	}
@@ -384,6 +391,14 @@ func (e *engine) transmitting(now time.Time, n *notice, ev reliability.Event) bo
 	e.observers.Sent(n.observer, id, 0)
 	*n = notice{} // the exchange of a Non-confirmable message is over
 	return true
+}
+
+// whole reports whether a request is no part of a transfer but its end: only then it can
+// be a registration.
+func whole(v *message.View) bool {
+	b1, _ := v.Block1()
+	b2, _ := v.Block2()
+	return !b1.More && b2.Num == 0
 }
 
 // registers reports whether a request asks to be put on the list of observers.

@@ -113,13 +113,18 @@ func (l *optionList) has(n message.OptionNumber) bool {
 func (l *optionList) value(n message.OptionNumber) ([]byte, bool) {
 	for i := range l.n {
 		if o := l.at(i); o.number == n {
-			if o.long != "" {
-				return []byte(o.long), true
-			}
-			return o.small[:o.length], true
+			return o.bytes(), true
 		}
 	}
 	return nil, false
+}
+
+// bytes returns the value, which may alias the option.
+func (o *option) bytes() []byte {
+	if o.long != "" {
+		return []byte(o.long)
+	}
+	return o.small[:o.length]
 }
 
 // encode appends the options to a message.

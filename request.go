@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"iter"
 	"net/netip"
 	"strings"
@@ -25,6 +26,7 @@ type Request struct {
 
 	call    callOptions
 	view    *message.View // what a handler received; nil at the client
+	body    []byte        // of a clone whose body came in blocks or was cloned; nil: it is the view's
 	x       *exchange     // the exchange being served; nil at the client
 	match   match         // what the Mux found
 	ctx     context.Context
@@ -179,13 +181,38 @@ func (r *Request) WithContext(ctx context.Context) *Request {
 // the handler returns.
 func (r *Request) Message() *message.View { return r.view }
 
-// Payload returns the request's payload, nil where there is none. It is valid until the
-// handler returns.
+// Payload returns the request's body, nil where there is none: whole, also where it came
+// block by block. It is valid until the handler returns.
 func (r *Request) Payload() []byte {
-	if r.view == nil {
+	switch {
+	case r.view == nil:
 		return r.Body.data
+	case r.body != nil:
+		return r.body
+	case r.x == nil:
+		return r.view.Payload()
+	case r.x.intake != nil:
+		return nil
+	case r.x.assembled != nil:
+		return r.x.assembled
 	}
 	return r.view.Payload()
+}
+
+// BodyReader returns a reader of the request's body from its start. In a handler of a route
+// with [StreamBody] there is one, which reads the body as it arrives; it is the handler's
+// alone.
+func (r *Request) BodyReader() io.Reader {
+	if r.x != nil && r.x.intake != nil {
+		return r.x.intake
+	}
+	return bytes.NewReader(r.Payload())
+}
+
+// IfNoneMatch reports whether the request is conditional on the resource's absence (RFC 7252
+// §5.10.8.2), be it that only the first block of its body said so (RFC 7959 §2.10).
+func (r *Request) IfNoneMatch() bool {
+	return r.view != nil && r.view.IfNoneMatch() || r.x != nil && r.x.received.IfNoneMatch
 }
 
 // ContentFormat returns the payload's Content-Format where the request names one.
@@ -270,6 +297,7 @@ func (r *Request) Peer() Peer {
 func (r *Request) Clone() *Request {
 	c := *r
 	if r.x != nil {
+		c.body = bytes.Clone(r.Payload())
 		c.ctx = r.Context()
 		c.x = &exchange{shard: r.x.shard, peer: r.x.peer, multicast: r.x.multicast}
 	}

@@ -33,6 +33,7 @@ type declaration struct {
 	validate      func(*Request) (etag []byte, exists bool)
 	preconditions bool     // the handler deals with If-Match, If-None-Match and ETag
 	multicast     bool     // answers requests to a group
+	streams       bool     // the handler reads the request's body as it arrives
 	bodyLimit     int      // bytes; 0: the server's limit
 	subject       *Subject // what GET and FETCH may observe; nil: nothing
 	policy        NotifyPolicy
@@ -138,6 +139,17 @@ func BodyLimit(bytes int) RouteOption {
 	return func(d *declaration) { d.bodyLimit = bytes }
 }
 
+// StreamBody declares that the handler reads the request's body by [Request.BodyReader] as
+// it arrives: it runs from the first block on, the response goes with the last one. Where
+// the body does not come to its end the reader gets an error around io.ErrUnexpectedEOF,
+// and the response is dropped. A handler that returns early has the rest of the body
+// thrown away, or, with an error, refused. Without a BodyLimit any length is taken.
+//
+// Preconditions are checked with the first block alone.
+func StreamBody() RouteOption {
+	return func(d *declaration) { d.streams = true }
+}
+
 // Observable declares that GET and FETCH of the route may observe the Subject, and adds
 // the obs attribute (RFC 7641 §6). A handler that is a [State] needs no declaration.
 func Observable(s *Subject) RouteOption {
@@ -213,13 +225,13 @@ func (rt *route) precheck(w ResponseWriter, r *Request) message.Code {
 		w.WriteString(n.String() + " is not supported here") // RFC 7252 §5.4.1: SHOULD
 		return message.BadOption
 	}
-	if rt.bodyLimit > 0 && bodyBytes(v) > rt.bodyLimit {
+	if limit := rt.limit(r.x); limit > 0 && bodyBytes(v) > limit {
 		var b [4]byte
-		w.AddOption(message.Size1, bytes.TrimLeft(binary.BigEndian.AppendUint32(b[:0], uint32(rt.bodyLimit)), "\x00"))
+		w.AddOption(message.Size1, bytes.TrimLeft(binary.BigEndian.AppendUint32(b[:0], uint32(limit)), "\x00"))
 		return message.RequestEntityTooLarge // RFC 7252 §5.9.2.9
 	}
 	now := rt.validity(r)
-	if !rt.preconditions && !now.permits(v) {
+	if !rt.preconditions && !now.permits(r) {
 		return message.PreconditionFailed // RFC 7252 §5.10.8
 	}
 	if code := rt.checkPayload(r.Method, v); code != 0 {
@@ -233,6 +245,18 @@ func (rt *route) precheck(w ResponseWriter, r *Request) message.Code {
 		return message.Valid // RFC 7252 §5.10.6.2
 	}
 	return 0
+}
+
+// limit is the longest request body in bytes, 0 where nothing is known of a limit. x is nil
+// in tests of handlers.
+func (rt *route) limit(x *exchange) int {
+	switch {
+	case rt.bodyLimit > 0 || x == nil:
+		return rt.bodyLimit
+	case rt.streams:
+		return math.MaxInt32
+	}
+	return x.shard.core.limits.BodyBytes
 }
 
 // unheeded returns a precondition of the request that neither the handler nor a validator
@@ -266,7 +290,7 @@ type validity struct {
 // validity asks the validator if the request needs it. A route without one exists.
 func (rt *route) validity(r *Request) validity {
 	v := r.view
-	needed := v.Has(message.IfMatch) || v.Has(message.IfNoneMatch) || v.Has(message.ETag) && isRetrieval(r.Method)
+	needed := v.Has(message.IfMatch) || r.IfNoneMatch() || v.Has(message.ETag) && isRetrieval(r.Method)
 	if rt.validate == nil || !needed {
 		return validity{exists: true}
 	}
@@ -282,8 +306,9 @@ func (rt *route) validity(r *Request) validity {
 }
 
 // permits reports whether If-Match and If-None-Match are fulfilled (RFC 7252 §5.10.8).
-func (now *validity) permits(v *message.View) bool {
-	if v.Has(message.IfNoneMatch) && now.exists {
+func (now *validity) permits(r *Request) bool {
+	v := r.view
+	if r.IfNoneMatch() && now.exists {
 		return false // §5.10.8.2
 	}
 	return !v.Has(message.IfMatch) || now.matches(v)

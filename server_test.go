@@ -273,18 +273,6 @@ func TestHandlersLimit(t *testing.T) {
 	})
 }
 
-// A representation above the limit is the server's fault: 5.00 and a log line.
-func TestResponseTooLarge(t *testing.T) {
-	var log logBuffer
-	setup := func(s *coaptest.Server) { s.Config.Logger = log.logger() }
-	withServer(t, say(strings.Repeat("x", 1153)), setup, func(t *testing.T, s *coaptest.Server) {
-		checkResponse(t, get(t, s.Client(), s.URL), message.InternalServerError, "representation too large")
-		if !strings.Contains(log.String(), "bytes=1153") {
-			t.Error(log.String())
-		}
-	})
-}
-
 // Shutdown: running handlers finish, new requests get 5.03, separate responses are
 // acknowledged first.
 func TestShutdownIsGraceful(t *testing.T) {

@@ -3,6 +3,7 @@ package coap
 import (
 	"errors"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -294,6 +295,13 @@ func (s *shard) enter(x *exchange) {
 	s.core.handlers.Add(1)
 }
 
+// leaves is called when an exchange that was entered is over.
+func (e *engine) leaves(x *exchange) {
+	if x.counted {
+		e.shard.core.handlers.Add(-1)
+	}
+}
+
 // input is an input to the shard from any goroutine but the reader's: f runs under mu,
 // what it leads to is sent after it.
 func (s *shard) input(f func(now time.Time, out *outbox)) {
@@ -351,9 +359,7 @@ func (s *shard) late(x *exchange) error {
 		if s.eng.end(now, x) {
 			out.add(x.peer, x.out, 0)
 		}
-		if x.counted {
-			s.core.handlers.Add(-1)
-		}
+		s.eng.leaves(x)
 	})
 	s.traceAnswered(time.Now(), x)
 	x.unref()
@@ -392,6 +398,7 @@ func (s *shard) flush(out *outbox) {
 			s.refused(out)
 		}
 	}
+	s.closeAll(slices.Clone(out.closing))
 	out.reset()
 	s.sending.Add(-1)
 	s.core.signalIdle()
@@ -435,6 +442,9 @@ func (s *shard) close() {
 			x.cancel(ErrClosed)
 		}
 	}
+	if s.eng.serves {
+		s.eng.closeTransfers()
+	}
 	if err := s.conn.Close(); err != nil {
 		s.core.logError("coap: close", err)
 	}
@@ -446,7 +456,7 @@ func (s *shard) idle() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	stats := s.eng.ep.Stats()
-	return s.closed || stats.PendingRequests == 0 && stats.OpenExchanges == 0 && s.eng.observing == 0 && s.sending.Load() == 0
+	return s.closed || stats.PendingRequests == 0 && stats.OpenExchanges == 0 && s.eng.observing == 0 && len(s.eng.intakes) == 0 && s.sending.Load() == 0
 }
 
 // exhausted reports whether no message ID is free towards a peer.

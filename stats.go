@@ -3,6 +3,7 @@ package coap
 import (
 	"reflect"
 
+	"github.com/motewire/coap/blockwise"
 	"github.com/motewire/coap/observe"
 	"github.com/motewire/coap/reliability"
 )
@@ -14,6 +15,9 @@ type Stats struct {
 	Messages reliability.Stats
 	// Observations are the server's side of RFC 7641.
 	Observations observe.Stats
+	// Uploads and Responses are the server's side of RFC 7959.
+	Uploads   blockwise.Stats
+	Responses blockwise.StoreStats
 	// Requests were given to handlers or answered by the core.
 	Requests uint64
 	// HandlerPanics were answered by 5.00.
@@ -47,12 +51,17 @@ func (n *core) sum(shards []*shard) Stats {
 		shard.mu.Lock()
 		messages := shard.eng.ep.Stats()
 		var observations observe.Stats
-		if shard.eng.observers != nil {
+		var uploads blockwise.Stats
+		var responses blockwise.StoreStats
+		if shard.eng.serves {
 			observations = shard.eng.observers.Stats()
+			uploads, responses = shard.eng.assembler.Stats(), shard.eng.responses.Stats()
 		}
 		shard.mu.Unlock()
 		addFields(&s.Messages, &messages)
 		addFields(&s.Observations, &observations)
+		addFields(&s.Uploads, &uploads)
+		addFields(&s.Responses, &responses)
 	}
 	return s
 }

@@ -98,6 +98,19 @@ func (r *Recorder) WriteString(s string) (int, error) {
 	return len(s), nil
 }
 
+// SetBody sets payload and Content-Format. A Stream is read to its end; an error of its
+// reader panics.
+func (r *Recorder) SetBody(b coap.Body) {
+	payload, err := b.Bytes()
+	if err != nil {
+		panic(err)
+	}
+	if format, ok := b.ContentFormat(); ok {
+		r.SetContentFormat(format)
+	}
+	r.payload = slices.Clone(payload)
+}
+
 // Reset drops code, options and payload written so far.
 func (r *Recorder) Reset() { r.code, r.options, r.payload = 0, nil, nil }
 
