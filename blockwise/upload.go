@@ -1,7 +1,6 @@
 package blockwise
 
 import (
-	"errors"
 	"fmt"
 	"io"
 
@@ -18,16 +17,20 @@ func FromReader(r io.Reader) Source {
 	var buf [1025]byte
 	ahead := 0 // how many bytes in buf were not given yet: 0 or 1
 	var next byte
+	var failed error // of r, together with the byte ahead
 	return func(n int) ([]byte, bool, error) {
 		n = min(n, len(buf)-1)
 		buf[0] = next
 		for got := ahead; ; {
-			read, err := r.Read(buf[got : n+1])
+			read, err := 0, failed
+			if err == nil {
+				read, err = r.Read(buf[got : n+1])
+			}
 			if got += read; got == n+1 {
-				ahead, next = 1, buf[n]
+				ahead, next, failed = 1, buf[n], err
 				return buf[:n], false, nil
 			}
-			if errors.Is(err, io.EOF) {
+			if err == io.EOF { //nolint:errorlint // one that wraps it is no end of the body
 				ahead = 0
 				return buf[:got], true, nil
 			}
@@ -232,6 +235,7 @@ func (u *Upload) shrink(b message.Block, echoed bool) bool {
 
 func (u *Upload) violation(want, got string) error {
 	e := u.Where(ErrProtocol)
+	e.Block = u.part.Block1
 	e.Want, e.Got = want, got
 	u.failed = e
 	return e
@@ -240,5 +244,9 @@ func (u *Upload) violation(want, got string) error {
 // Where returns an Error for a cause of the caller's, such as a time-out, that says which
 // block was under way.
 func (u *Upload) Where(cause error) *Error {
-	return &Error{Block: u.part.Block1, Offset: u.offset, Err: cause}
+	e := &Error{Block: u.part.Block1, Offset: u.offset, Err: cause}
+	if u.asked == 0 { // Next would say
+		e.Block = message.Block{Num: uint32(u.offset >> (u.szx + 4)), More: true, SZX: u.szx}
+	}
+	return e
 }

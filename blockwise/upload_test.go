@@ -200,11 +200,27 @@ func TestStreamUpload(t *testing.T) {
 	}
 }
 
+var errOnce = errors.New("once")
+
+// failsOnce tells an error together with its last bytes, and then no more.
+type failsOnce struct{ left int }
+
+func (r *failsOnce) Read(b []byte) (int, error) {
+	n := min(len(b), r.left)
+	if r.left -= n; r.left > 0 || n == 0 {
+		return n, nil
+	}
+	return n, errOnce
+}
+
 // An error of the reader, one that looks like an end included, is never the end of the
 // body.
 func TestStreamUploadError(t *testing.T) {
-	for _, cause := range []error{io.ErrUnexpectedEOF, io.ErrClosedPipe} {
+	for _, cause := range []error{io.ErrUnexpectedEOF, io.ErrClosedPipe, fmt.Errorf("gone: %w", io.EOF), errOnce} {
 		r := io.MultiReader(bytes.NewReader(body(1, 100)), iotest.ErrReader(cause))
+		if cause == errOnce {
+			r = &failsOnce{left: 65}
+		}
 		u, _ := NewStreamUpload(FromReader(r), UploadConfig{BlockSize: 64})
 		if _, err := u.Next(); err != nil {
 			t.Fatal(err)
