@@ -256,12 +256,13 @@ func TestTransfersAreKeptApart(t *testing.T) {
 }
 
 // What differs from block to block is no part of the key: Size1, If-None-Match (§2.10: on
-// block 0 alone), Observe, Block2 for the last one (§3.3), options marked NoCacheKey.
+// block 0 alone), Observe, Block2 for the last one (§3.3), No-Response, which the blocks
+// before it don't have, options marked NoCacheKey.
 func TestOptionsOutsideTheKey(t *testing.T) {
 	for _, o := range []message.Option{
 		uintOption(message.Size1, 100), uintOption(message.Size2, 0), {Number: message.IfNoneMatch},
 		blockOption(message.Block2, 0, false, 64), uintOption(message.Observe, 0),
-		{Number: message.Echo, Value: []byte("x")},
+		{Number: message.Echo, Value: []byte("x")}, uintOption(message.NoResponse, 2),
 	} {
 		b, up := newBench(t, Config{}), body(1, 100)
 		b.want(b.block(up, 0, o), Continue)

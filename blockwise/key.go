@@ -38,6 +38,8 @@ func identifies(n message.OptionNumber) bool {
 		return false // RFC 7959 §2.6: later blocks are fetched without it
 	case message.IfNoneMatch:
 		return false // RFC 7959 §2.10: on block 0 only
+	case message.NoResponse:
+		return false // RFC 7967 §2.1: the blocks before the last one need their 2.31
 	}
 	return n.Unsafe() || !n.NoCacheKey() // RFC 7252 §5.4.2
 }
