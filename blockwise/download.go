@@ -90,6 +90,10 @@ func (d *Download) Next() (b message.Block, asks bool) {
 	return d.awaited(), d.asks
 }
 
+// Pin has the Download fail with ErrETagChanged, or ErrIncomplete, where it would begin
+// again: for when what it gave out can't be taken back.
+func (d *Download) Pin() { d.cfg.Restarts = 0 }
+
 func (d *Download) awaited() message.Block {
 	return message.Block{Num: uint32(d.offset >> (d.szx + 4)), SZX: d.szx}
 }

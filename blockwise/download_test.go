@@ -186,3 +186,15 @@ func TestErrorText(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A Download that is pinned does not begin again.
+func TestPin(t *testing.T) {
+	d, _ := NewDownload(DownloadConfig{})
+	if _, err := downloadScript(t, d, "<2.05 0/1/64 64 etag=1", "1/0/64", "<2.05 1/0/64 6 etag=2", "restart", "<2.05 0/1/64 64 etag=2"); err != nil {
+		t.Fatal(err)
+	}
+	d.Pin()
+	if _, err := downloadScript(t, d, "<2.05 1/0/64 6 etag=3"); !errors.Is(err, ErrETagChanged) {
+		t.Error(err)
+	}
+}

@@ -12,7 +12,7 @@ var (
 	// ErrIncomplete says that blocks are missing and cannot be had: 4.08 and the like.
 	ErrIncomplete = errors.New("blockwise: transfer incomplete")
 	// ErrTooLarge says that the body exceeds a limit, or what 2**20 blocks can hold.
-	ErrTooLarge = errors.New("blockwise: body too large")
+	ErrTooLarge = errors.New("blockwise: too large")
 	// ErrETagChanged says that the representation changed under way, too often.
 	ErrETagChanged = errors.New("blockwise: representation changed")
 	// ErrProtocol says that the peer broke a rule of RFC 7959.
