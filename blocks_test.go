@@ -1,7 +1,6 @@
 package coap_test
 
 import (
-	"bytes"
 	"strings"
 	"testing"
 	"time"
@@ -49,11 +48,6 @@ func blockOption(n message.OptionNumber, num uint32, more bool, size int) messag
 	return uintOption(n, message.Block{Num: num, More: more, SZX: szx}.Encode())
 }
 
-func uintOption(n message.OptionNumber, value uint32) message.Option {
-	b := []byte{byte(value >> 24), byte(value >> 16), byte(value >> 8), byte(value)}
-	return message.Option{Number: n, Value: bytes.TrimLeft(b, "\x00")}
-}
-
 // text is n bytes that differ from place to place.
 func text(n int) string {
 	var b strings.Builder
@@ -63,8 +57,8 @@ func text(n int) string {
 	return b.String()[:n]
 }
 
-// expectBlock compares a response's code, Block2 and payload.
-func expectBlock(t *testing.T, v *message.View, code message.Code, num uint32, more bool, size int, payload string) {
+// expectPiece compares a response's code, Block2 and payload.
+func expectPiece(t *testing.T, v *message.View, code message.Code, num uint32, more bool, size int, payload string) {
 	t.Helper()
 	szx, _ := message.SZXForSize(size)
 	want := message.Block{Num: num, More: more, SZX: szx}
@@ -95,25 +89,25 @@ func TestServerSlices(t *testing.T) {
 	withServer(t, h, nil, func(t *testing.T, s *coaptest.Server) {
 		p, body := newBlockPeer(t, s), text(2501)
 		first := p.do(message.GET, "x", "")
-		expectBlock(t, first, message.Content, 0, true, 1024, body[:1024])
+		expectPiece(t, first, message.Content, 0, true, 1024, body[:1024])
 		if size, ok := first.Size2(); !ok || size != 2501 {
 			t.Errorf("Size2 %d, %t", size, ok)
 		}
 		second := p.do(message.GET, "x", "", block2(1, 1024))
-		expectBlock(t, second, message.Content, 1, true, 1024, body[1024:2048])
+		expectPiece(t, second, message.Content, 1, true, 1024, body[1024:2048])
 		third := p.do(message.GET, "x", "", block2(2, 1024))
-		expectBlock(t, third, message.Content, 2, false, 1024, body[2048:])
+		expectPiece(t, third, message.Content, 2, false, 1024, body[2048:])
 		tag, ok := first.ETag()
 		for _, v := range []*message.View{second, third} {
 			if other, _ := v.ETag(); !ok || other != tag || !v.Has(message.MaxAge) {
 				t.Errorf("%v, want ETag %v and Max-Age", v, tag)
 			}
 		}
-		expectBlock(t, p.do(message.GET, "x", "", block2(20, 64)), message.Content, 20, true, 64, body[1280:1344])
+		expectPiece(t, p.do(message.GET, "x", "", block2(20, 64)), message.Content, 20, true, 64, body[1280:1344])
 		if runs != 1 {
 			t.Errorf("the handler ran %d times", runs)
 		}
-		expectBlock(t, p.do(message.GET, "x", "", block2(0, 16)), message.Content, 0, true, 16, body[:16])
+		expectPiece(t, p.do(message.GET, "x", "", block2(0, 16)), message.Content, 0, true, 16, body[:16])
 		if runs != 2 {
 			t.Errorf("the handler ran %d times, want a second representation", runs)
 		}
@@ -126,8 +120,8 @@ func TestServerRandomAccess(t *testing.T) {
 	h := coap.HandlerFunc(func(w coap.ResponseWriter, _ *coap.Request) { runs++; w.WriteString(text(100)) })
 	withServer(t, h, nil, func(t *testing.T, s *coaptest.Server) {
 		p := newBlockPeer(t, s)
-		expectBlock(t, p.do(message.GET, "x", "", block2(5, 16)), message.Content, 5, true, 16, text(100)[80:96])
-		expectBlock(t, p.do(message.GET, "x", "", block2(6, 16)), message.Content, 6, false, 16, text(100)[96:])
+		expectPiece(t, p.do(message.GET, "x", "", block2(5, 16)), message.Content, 5, true, 16, text(100)[80:96])
+		expectPiece(t, p.do(message.GET, "x", "", block2(6, 16)), message.Content, 6, false, 16, text(100)[96:])
 		if v := p.do(message.GET, "x", "", block2(7, 16)); v.Code() != message.BadRequest || v.Has(message.Block2) {
 			t.Errorf("behind the end: %v", v)
 		}
@@ -135,7 +129,7 @@ func TestServerRandomAccess(t *testing.T) {
 		if v := p.do(message.GET, "x", "", message.Option{Number: message.Block2, Value: []byte{7}}); v.Code() != message.BadRequest || runs != before {
 			t.Errorf("SZX 7: %v, %d runs", v, runs-before)
 		}
-		expectBlock(t, p.do(message.GET, "x", "", block2(0, 256)), message.Content, 0, false, 256, text(100))
+		expectPiece(t, p.do(message.GET, "x", "", block2(0, 256)), message.Content, 0, false, 256, text(100))
 		v := p.do(message.GET, "x", "", message.Option{Number: message.Size2})
 		if size, ok := v.Size2(); !ok || size != 100 || v.Has(message.Block2) {
 			t.Errorf("asked for Size2: %v", v)
@@ -153,8 +147,8 @@ func TestServerKeepsResponses(t *testing.T) {
 	})
 	withServer(t, h, nil, func(t *testing.T, s *coaptest.Server) {
 		p := newBlockPeer(t, s)
-		expectBlock(t, p.do(message.POST, "x", "p"), message.Changed, 0, true, 1024, "P"+text(1500)[:1023])
-		expectBlock(t, p.do(message.POST, "x", "", block2(1, 1024)), message.Changed, 1, false, 1024, text(1500)[1023:])
+		expectPiece(t, p.do(message.POST, "x", "p"), message.Changed, 0, true, 1024, "P"+text(1500)[:1023])
+		expectPiece(t, p.do(message.POST, "x", "", block2(1, 1024)), message.Changed, 1, false, 1024, text(1500)[1023:])
 		if other := newBlockPeer(t, s); other.do(message.POST, "x", "", block2(1, 1024)).Code() != message.RequestEntityIncomplete {
 			t.Error("another client got the response")
 		}
@@ -324,18 +318,18 @@ func TestServerNotifiesFirstBlock(t *testing.T) {
 	withServer(t, mux, setup, func(t *testing.T, s *coaptest.Server) {
 		p := newBlockPeer(t, s)
 		first := p.do(message.GET, "x", "", message.Option{Number: message.Observe})
-		expectBlock(t, first, message.Content, 0, true, 1024, strings.Repeat("0", 1024))
-		expectBlock(t, p.do(message.GET, "x", "", block2(1, 1024)), message.Content, 1, false, 1024, strings.Repeat("0", 476))
+		expectPiece(t, first, message.Content, 0, true, 1024, strings.Repeat("0", 1024))
+		expectPiece(t, p.do(message.GET, "x", "", block2(1, 1024)), message.Content, 1, false, 1024, strings.Repeat("0", 476))
 		for _, digit := range []string{"1", "2"} {
 			value.Set(strings.Repeat(digit, 1500))
 			v := p.receive(0)
-			expectBlock(t, v, message.Content, 0, true, 1024, strings.Repeat(digit, 1024))
+			expectPiece(t, v, message.Content, 0, true, 1024, strings.Repeat(digit, 1024))
 			if size, ok := v.Size2(); !ok || size != 1500 || !v.Has(message.Observe) {
 				t.Errorf("%v", v)
 			}
 			p.send(datagram(t, message.Acknowledgement, message.Empty, v.ID(), message.Token{}, ""))
 			rest := p.do(message.GET, "x", "", block2(1, 1024))
-			expectBlock(t, rest, message.Content, 1, false, 1024, strings.Repeat(digit, 476))
+			expectPiece(t, rest, message.Content, 1, false, 1024, strings.Repeat(digit, 476))
 			tag, _ := v.ETag()
 			if other, ok := rest.ETag(); !ok || tag != other || rest.Has(message.Observe) {
 				t.Errorf("%v belongs to %v", rest, v)
@@ -356,7 +350,7 @@ func TestBlocksFitIntoMessages(t *testing.T) {
 	})
 	withServer(t, h, nil, func(t *testing.T, s *coaptest.Server) {
 		v := newBlockPeer(t, s).do(message.POST, "x", "")
-		expectBlock(t, v, message.Changed, 0, true, 512, text(1000)[:512])
+		expectPiece(t, v, message.Changed, 0, true, 512, text(1000)[:512])
 		if n := len(v.Datagram()); n > 1152 {
 			t.Errorf("%d bytes", n)
 		}

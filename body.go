@@ -2,13 +2,16 @@ package coap
 
 import (
 	"encoding/json"
+	"io"
 
 	"github.com/motewire/coap/message"
 )
 
-// A Body is a payload with its Content-Format. The zero Body is no payload.
+// A Body is what a request carries, of any length, with its Content-Format. What doesn't
+// fit into one message is sent in blocks (RFC 7959). The zero Body is no payload.
 type Body struct {
 	data      []byte
+	stream    *stream // nil: data is the body
 	format    message.Format
 	formatted bool
 	err       error
@@ -37,8 +40,21 @@ func JSON(v any) Body {
 // ContentFormat returns the Content-Format, if the body has one.
 func (b Body) ContentFormat() (message.Format, bool) { return b.format, b.formatted }
 
-// Bytes returns the body, which may be what it was made of.
-func (b Body) Bytes() ([]byte, error) { return b.data, b.err }
+// Bytes returns the body, which may be what it was made of. A [Stream] is read to its end.
+func (b Body) Bytes() ([]byte, error) {
+	if b.stream == nil {
+		return b.data, b.err
+	}
+	if err := b.claim(); err != nil {
+		return nil, err
+	}
+	return io.ReadAll(b.stream.reader)
+}
 
-// Len returns the payload's length in bytes.
-func (b Body) Len() int { return len(b.data) }
+// Len returns the body's length in bytes, -1 for a [Stream] that doesn't tell.
+func (b Body) Len() int {
+	if b.stream != nil {
+		return int(sizeOf(b.stream.reader))
+	}
+	return len(b.data)
+}

@@ -111,8 +111,8 @@ func emptyResponse() *Response {
 	return newResponse(&v, peer.Addr{})
 }
 
-// do sends a request to a peer and waits for its response.
-func (s *shard) do(ctx context.Context, to peer.Addr, options *optionList, r *Request) (*Response, error) {
+// exchange sends a request as one message to a peer and waits for its response.
+func (s *shard) exchange(ctx context.Context, to peer.Addr, options *optionList, r *Request) (*Response, error) {
 	c := &call{shard: s, to: to, done: make(chan struct{}, 1)}
 	err := context.Cause(ctx)
 	if err == nil {
@@ -131,11 +131,8 @@ func (s *shard) do(ctx context.Context, to peer.Addr, options *optionList, r *Re
 
 // begin encodes a request and gives it to the message layer.
 func (s *shard) begin(c *call, options *optionList, r *Request, expect reliability.Expect) error {
-	if r.Body.err != nil {
-		return r.Body.err
-	}
-	if len(r.Body.data) > s.core.limits.MessageBytes {
-		return ErrTooLarge
+	if err := r.oneMessage(); err != nil {
+		return err
 	}
 	c.recognized = s.core.recognizing(options)
 	unanswered := false // nothing comes back, not even an Acknowledgement
@@ -176,6 +173,9 @@ func (s *shard) send(c *call, options *optionList, r *Request, expect reliabilit
 		return err
 	}
 	s.eng.scratch = datagram
+	if len(datagram) > s.core.limits.MessageBytes {
+		return ErrTooLarge
+	}
 	if c.replaces != nil { // in one step, so that no notification comes in between
 		s.eng.cancel(now, c.replaces)
 		c.replaces.over, c.replaces = true, nil

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/motewire/coap/blockwise"
 	"github.com/motewire/coap/message"
 	"github.com/motewire/coap/peer"
 	"github.com/motewire/coap/reliability"
@@ -148,8 +149,17 @@ func Ping(ctx context.Context, url string) (time.Duration, error) {
 // Do sends a request and returns its response, whatever its code. Every other method of
 // requests goes through it. Errors are *[OpError] and wrap one of the package's causes or
 // the context's.
+//
+// A body larger than a block goes up block by block before Do returns (RFC 7959); of a
+// response that takes several blocks Do gets the first, and its Body or Bytes the others,
+// with the same context. A message of such a transfer that nobody acknowledged, or, if it
+// is Non-confirmable, nobody answered, is sent anew up to three times; a request of one
+// message never is.
 func (c *Client) Do(ctx context.Context, r *Request) (*Response, error) {
 	t, err := c.resolve(ctx, r)
+	if err == nil {
+		err = r.Body.claim()
+	}
 	if err != nil {
 		return nil, &OpError{Op: r.Method.Name(), URL: r.URL, Phase: "resolve", Err: err}
 	}
@@ -179,11 +189,17 @@ func (c *Client) tryEach(ctx context.Context, addrs []peer.Addr, op, url string,
 			}
 			continue
 		}
-		if err = try(s, to); !errors.Is(err, ErrUnreachable) {
+		if err = try(s, to); !errors.Is(err, ErrUnreachable) || underWay(err) {
 			return err
 		}
 	}
 	return err
+}
+
+// underWay reports whether a transfer failed behind its first block.
+func underWay(err error) bool {
+	var block *blockwise.Error
+	return errors.As(err, &block) && block.Offset > 0
 }
 
 // Ping sends a CoAP ping to the URL's host, whose path counts for nothing, and returns
@@ -204,8 +220,9 @@ func (c *Client) Ping(ctx context.Context, url string) (time.Duration, error) {
 
 // Group sends a GET to a group address and yields one response for each peer that
 // answers, until the context ends or GroupWindow is over. Members answer at a random
-// moment of their leisure and keep silent about errors (RFC 7252 §8). An error ends the
-// sequence.
+// moment of their leisure and keep silent about errors (RFC 7252 §8). What doesn't fit
+// into a member's message is fetched from it when the response's Body is read. An error
+// ends the sequence.
 func (c *Client) Group(ctx context.Context, url string, opts ...RequestOption) iter.Seq2[*Response, error] {
 	return func(yield func(*Response, error) bool) {
 		r := NewRequest(message.GET, url, Body{}, opts...)
@@ -237,7 +254,10 @@ func (c *Client) group(ctx context.Context, r *Request, yield func(*Response, er
 	s.traceBegin(call.began, call, r)
 	defer s.traceEnd(call, r, nil)
 	defer s.abandon(call)
-	return c.collect(ctx, s, call, yield)
+	return c.collect(ctx, s, call, func(resp *Response, err error) bool {
+		s.attach(ctx, &options, r, resp) // RFC 7959 §2.8: the rest by unicast
+		return yield(resp, err)
+	})
 }
 
 // collect yields the responses to a group request as they come.
@@ -359,9 +379,14 @@ func (c *Client) shard(ctx context.Context, to peer.Addr) (*shard, error) {
 	return s, nil
 }
 
+// clientBodyBytes is the default of Limits.BodyBytes at a client.
+const clientBodyBytes = 64 << 20
+
 func (c *Client) open(ctx context.Context, network string) (*shard, error) {
 	if c.core == nil {
-		n, err := newCore(c.Params, c.Limits, c.Handler, c.Recognize)
+		limits := c.Limits
+		orDefault(&limits.BodyBytes, clientBodyBytes)
+		n, err := newCore(c.Params, limits, c.Handler, c.Recognize)
 		if err != nil {
 			return nil, err
 		}
@@ -438,6 +463,9 @@ func (r *Request) options(u *message.URI, to peer.Addr) optionList {
 	if r.Body.formatted && !list.has(message.ContentFormat) {
 		list.addUint(message.ContentFormat, uint32(r.Body.format))
 	}
+	if szx, ok := message.SZXForSize(r.call.blockSize); ok && !r.call.byHand() {
+		list.addUint(message.Block2, message.Block{SZX: szx}.Encode()) // RFC 7959 §2.4
+	}
 	return list
 }
 
@@ -450,6 +478,9 @@ func (p Peer) Do(ctx context.Context, r *Request) (*Response, error) {
 	u, err := message.ParseURI("coap://" + p.addr.String() + r.URL)
 	if err != nil {
 		return nil, &OpError{Op: r.Method.Name(), URL: r.URL, Peer: p.String(), Err: fmt.Errorf("%w: %w", ErrURL, err)}
+	}
+	if err := r.Body.claim(); err != nil {
+		return nil, &OpError{Op: r.Method.Name(), URL: r.URL, Peer: p.String(), Err: err}
 	}
 	options := r.options(&u, p.addr)
 	return p.shard.do(ctx, p.addr, &options, r)

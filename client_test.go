@@ -138,7 +138,7 @@ func TestOtherErrors(t *testing.T) {
 			_, err = c.Get(t.Context(), url)
 			expectError(t, err, coap.ErrURL, url)
 		}
-		_, err = c.Put(t.Context(), s.URL, coap.Raw(make([]byte, 1153)))
+		_, err = c.Get(t.Context(), s.URL, coap.Option(message.URIQuery, make([]byte, 1152)))
 		expectError(t, err, coap.ErrTooLarge)
 		_, err = c.Put(t.Context(), s.URL, coap.JSON(func() {}))
 		expectError(t, err, err, "json")

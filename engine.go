@@ -18,6 +18,7 @@ type engine struct {
 	observation
 	transfers
 	shard *shard
+	uploads
 	calls []*call // outgoing exchanges by their slot
 	ended []*call // calls that are over, to be woken by way of the next outbox
 	// running holds the requests that left their batch, so that a Reset or Shutdown

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/motewire/coap/blockwise"
 	"github.com/motewire/coap/message"
 	"github.com/motewire/coap/reliability"
 )
@@ -25,8 +26,21 @@ var (
 	// ErrMessageIDsExhausted: all message IDs towards the peer are in use and the
 	// context ended before one became free (RFC 7252 §4.4).
 	ErrMessageIDsExhausted = errors.New("coap: message IDs exhausted")
-	// ErrTooLarge: the message does not fit into a datagram, or a body exceeds a limit.
-	ErrTooLarge = errors.New("coap: too large")
+	// ErrTooLarge: the message exceeds [Limits].MessageBytes, or a body its limit or what
+	// 2**20 blocks hold. [Response.Err] of a 4.13 wraps it too.
+	ErrTooLarge = blockwise.ErrTooLarge
+	// ErrBlockIncomplete: blocks of a body are missing and can't be had (RFC 7959 §2.9.2).
+	// [Response.Err] of a 4.08 wraps it too.
+	ErrBlockIncomplete = blockwise.ErrIncomplete
+	// ErrETagChanged: the representation changed while its blocks were fetched, so that
+	// they don't fit together (RFC 7959 §2.4).
+	ErrETagChanged = blockwise.ErrETagChanged
+	// ErrBlockProtocol: the peer broke a rule of RFC 7959.
+	ErrBlockProtocol = blockwise.ErrProtocol
+	// ErrStreamUsed: the body is a [Stream] that was sent before.
+	ErrStreamUsed = errors.New("coap: Stream was sent before")
+	// ErrOption: a [RequestOption] has a value that can't be sent.
+	ErrOption = errors.New("coap: impossible option")
 	// ErrCriticalOption: the response has a critical option that the client does not
 	// recognize, and was rejected (RFC 7252 §5.4.1).
 	ErrCriticalOption = errors.New("coap: unrecognized critical option in the response")
@@ -36,7 +50,8 @@ var (
 	ErrURL = errors.New("coap: unusable URL")
 )
 
-// An OpError says which request failed, where, and how far it had come.
+// An OpError says which request failed, where, and how far it had come. Where one of
+// several blocks failed, it wraps a [*blockwise.Error] that names the block.
 type OpError struct {
 	Op       string // the method, or "ping"
 	URL      string // what was asked, empty where the peer was addressed itself
@@ -57,14 +72,30 @@ func (e *OpError) Error() string {
 	if e.Peer != "" && !strings.Contains(e.URL, e.Peer) {
 		b.WriteString(" at " + e.Peer)
 	}
+	var block *blockwise.Error
+	if errors.As(e.Err, &block) {
+		fmt.Fprintf(&b, ": block %v, byte %d", block.Block, block.Offset)
+	}
 	var x *reliability.ExchangeError
 	if errors.As(e.Err, &x) {
 		e.appendEnd(&b, x)
+		return b.String()
+	}
+	e.appendPhase(&b)
+	if block != nil {
+		appendBlock(&b, block)
 	} else {
-		e.appendPhase(&b)
 		fmt.Fprintf(&b, ": %v", e.Err)
 	}
 	return b.String()
+}
+
+// appendBlock tells why a block failed; which one it was has been said.
+func appendBlock(b *strings.Builder, block *blockwise.Error) {
+	fmt.Fprintf(b, ": %s", strings.TrimPrefix(block.Err.Error(), "blockwise: "))
+	if block.Want != "" || block.Got != "" {
+		fmt.Fprintf(b, ": want %s, got %s", block.Want, block.Got)
+	}
 }
 
 // appendEnd tells what the message layer said, without what was said before.
@@ -104,4 +135,10 @@ func (e *ResponseError) Error() string {
 		text += ": " + fmt.Sprintf("%q", e.Diagnostic)
 	}
 	return text
+}
+
+// Is reports that a 4.08 is ErrBlockIncomplete and a 4.13 ErrTooLarge.
+func (e *ResponseError) Is(target error) bool {
+	return target == ErrBlockIncomplete && e.Code == message.RequestEntityIncomplete ||
+		target == ErrTooLarge && e.Code == message.RequestEntityTooLarge
 }

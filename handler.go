@@ -31,8 +31,9 @@ type ResponseWriter interface {
 	Write(p []byte) (int, error)
 	// WriteString appends to the payload.
 	WriteString(s string) (int, error)
-	// SetBody sets payload and Content-Format. What has been written before is dropped.
-	// A [Stream] is read as the client asks for its blocks: see there who closes it.
+	// SetBody sets payload and Content-Format, in place of what has been written. A
+	// [Stream] is read as the client asks for its blocks, also after the handler has
+	// returned: see there. A Body that can't be encoded, or was used before, panics.
 	SetBody(b Body)
 	// Reset drops code, options and payload written so far.
 	Reset()
@@ -139,7 +140,14 @@ func (r *response) SetBody(b Body) {
 	if b.formatted {
 		r.SetContentFormat(b.format)
 	}
-	r.payload = append(r.payload, b.data...)
+	if b.stream == nil {
+		r.payload = append(r.payload, b.data...)
+		return
+	}
+	if err := b.claim(); err != nil {
+		panic(err)
+	}
+	r.content = newContent(b.stream.reader, sizeOf(b.stream.reader))
 }
 
 func (r *response) Reset() { r.reset() }

@@ -77,7 +77,7 @@ func (l Limits) validate() error {
 		}
 	}
 	if _, ok := message.SZXForSize(l.BlockBytes); !ok && l.BlockBytes != 0 {
-		return fmt.Errorf("coap: Limits.BlockBytes %d is no block size", l.BlockBytes)
+		return fmt.Errorf("coap: Limits.BlockBytes is %d, not a power of two from 16 to 1024", l.BlockBytes)
 	}
 	return nil
 }

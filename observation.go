@@ -22,8 +22,8 @@ var (
 	// no longer; the state before this was the last (RFC 7641 §3.1).
 	ErrNotObserved = errors.New("coap: not observed by the server")
 	// ErrStale: Max-Age is over and the server did not answer the registration that
-	// followed. It is the one error after which the observation goes on: the client asks
-	// again, less and less often (RFC 7641 §3.3.1).
+	// followed. The observation goes on: the client asks again, less and less often (RFC
+	// 7641 §3.3.1).
 	ErrStale = errors.New("coap: state is stale")
 )
 
@@ -35,8 +35,13 @@ const closingGrace = 2 * time.Second
 // latest, not all. Leaving the loop, or the context's end, ends the observation at the
 // server too, in the background.
 //
-// An end is never silent: it is the last pair, with an error. After [ErrStale] alone the
-// sequence goes on.
+// A state that doesn't fit into one message is fetched whole before it is yielded, up to
+// [Limits].BodyBytes; one that is newer ends the fetch and takes its place (RFC 7959 §2.6).
+// A fetch that fails is yielded as [ErrBlockIncomplete]: that state is lost, and the next
+// notification, or the registration after Max-Age, brings another.
+//
+// An end is never silent: it is the last pair, with an error. After [ErrStale] and
+// [ErrBlockIncomplete] alone the sequence goes on.
 func (c *Client) Observe(ctx context.Context, url string, opts ...RequestOption) iter.Seq2[*Response, error] {
 	return c.ObserveRequest(ctx, NewRequest(message.GET, url, Body{}, opts...))
 }
@@ -46,7 +51,7 @@ func Observe(ctx context.Context, url string, opts ...RequestOption) iter.Seq2[*
 	return DefaultClient.Observe(ctx, url, opts...)
 }
 
-// ObserveRequest is [Client.Observe] for any GET or FETCH.
+// ObserveRequest is [Client.Observe] for any GET or FETCH, which must fit into one message.
 func (c *Client) ObserveRequest(ctx context.Context, r *Request) iter.Seq2[*Response, error] {
 	return func(yield func(*Response, error) bool) {
 		o, err := c.observe(ctx, r)
@@ -113,6 +118,7 @@ type observing struct {
 	options optionList
 	request Request
 	unsure  bool // the registration failed: the server may have taken it all the same
+	fetch   *fetch
 }
 
 // observe registers.
@@ -163,23 +169,23 @@ func (o *observing) register(to peer.Addr) error {
 func (o *observing) follow(ctx context.Context, yield func(*Response, error) bool) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
+	defer o.abandon()
 	for {
 		o.arm(timer)
 		var err error
 		select {
 		case <-o.watch.news:
-			resp, last := o.take()
-			if resp == nil {
+			f := o.news(ctx)
+			if f == nil {
 				continue
 			}
-			if errors.Is(last, ErrObservationEnded) {
-				yield(resp, last)
-				return
+			if err = o.tell(ctx, f, nil, yield); err == nil {
+				continue
 			}
-			if !yield(resp, nil) {
-				return
-			}
-			if err = last; err == nil {
+		case failed := <-o.fetch.over():
+			f := o.fetch
+			o.fetch = nil
+			if err = o.tell(ctx, f, failed, yield); err == nil {
 				continue
 			}
 		case <-timer.C:
@@ -197,10 +203,15 @@ func (o *observing) follow(ctx context.Context, yield func(*Response, error) boo
 		case <-o.shard.done:
 			err = ErrClosed
 		}
-		if !yield(nil, &OpError{Op: "observe", URL: o.request.URL, Peer: o.call.to.String(), Err: err}) || !errors.Is(err, ErrStale) {
+		if errors.Is(err, errLeft) || !yield(nil, o.failed(err)) || !errors.Is(err, ErrStale) {
 			return
 		}
 	}
+}
+
+// failed makes an OpError of what went wrong.
+func (o *observing) failed(err error) error {
+	return &OpError{Op: "observe", URL: o.request.URL, Peer: o.call.to.String(), Err: err}
 }
 
 // take returns the state that is to be yielded now, and why it is the last.
@@ -291,7 +302,7 @@ func (o *observing) deregister() {
 	o.options.addUint(message.Observe, 1)
 	o.request.call.token, o.request.call.tokenSet = o.call.token, true
 	for range maxDeregistrations {
-		resp, err := o.shard.do(context.Background(), o.call.to, &o.options, &o.request)
+		resp, err := o.shard.exchange(context.Background(), o.call.to, &o.options, &o.request)
 		if err != nil {
 			return
 		}

@@ -99,6 +99,35 @@ func (l *optionList) remove(n message.OptionNumber) {
 
 func (l *optionList) reset() { l.n = 0 }
 
+// set makes l a copy of another list.
+func (l *optionList) set(from *optionList) {
+	l.n, l.inline = from.n, from.inline
+	l.extra = append(l.extra[:0], from.extra...)
+}
+
+// size returns how many bytes the options take in a message (RFC 7252 §3.1).
+func (l *optionList) size() int {
+	n, last := 0, message.OptionNumber(0)
+	for i := range l.n {
+		o := l.at(i)
+		length := max(len(o.long), int(o.length))
+		n += 1 + extended(int(o.number-last)) + extended(length) + length
+		last = o.number
+	}
+	return n
+}
+
+// extended returns how many bytes an option's delta or length takes beside its nibble.
+func extended(value int) int {
+	switch {
+	case value < 13:
+		return 0
+	case value < 269:
+		return 1
+	}
+	return 2
+}
+
 // has reports whether an option with this number is there.
 func (l *optionList) has(n message.OptionNumber) bool {
 	for i := range l.n {

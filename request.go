@@ -3,6 +3,7 @@ package coap
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -53,6 +54,14 @@ type callOptions struct {
 	noURIHost      bool
 	token          message.Token
 	tokenSet       bool
+	blockSize      int   // 0: what Limits say
+	err            error // an option has an impossible value
+}
+
+// byHand reports whether the caller sees to blocks himself: then the request is one
+// message.
+func (c *callOptions) byHand() bool {
+	return c.options.has(message.Block1) || c.options.has(message.Block2)
 }
 
 // A RequestOption says what differs for one call.
@@ -109,12 +118,42 @@ func ETag(tag []byte) RequestOption {
 	return RequestOption{set: setValue, number: message.ETag, value: tag}
 }
 
-// Option adds any option. Its value is copied when the request is made.
+// BlockSize is the greatest block size in bytes, a power of two from 16 to 1024, in both
+// directions: the body is sent in blocks of no more, and the response is to come so (RFC
+// 7959 §2.4). Another value fails the call with [ErrOption].
+func BlockSize(size int) RequestOption {
+	if _, ok := message.SZXForSize(size); !ok {
+		return impossible("BlockSize %d is not a power of two from 16 to 1024", size)
+	}
+	return RequestOption{uint: uint32(size), set: func(c *callOptions, o RequestOption) { c.blockSize = int(o.uint) }}
+}
+
+// Block asks for one block of the response's body and no more: bytes num*size up to
+// (num+1)*size. The response's Body is that block, or a part of it where the server's
+// blocks are smaller; the Block2 option of its message says which, and whether the body
+// goes on. size is as for [BlockSize]. The request goes in one message too.
+func Block(num, size int) RequestOption {
+	szx, ok := message.SZXForSize(size)
+	if !ok || num < 0 || num > message.MaxBlockNum {
+		return impossible("Block %d of %d bytes", num, size)
+	}
+	return RequestOption{set: setUint, number: message.Block2, uint: message.Block{Num: uint32(num), SZX: szx}.Encode()}
+}
+
+// impossible is an option that fails the call.
+func impossible(format string, args ...any) RequestOption {
+	err := fmt.Errorf("%w: "+format, append([]any{ErrOption}, args...)...)
+	return RequestOption{set: func(c *callOptions, _ RequestOption) { c.err = err }}
+}
+
+// Option adds any option. Its value is copied when the request is made. A Block1 or
+// Block2 set so makes the call one message with what it has: the caller sees to the other
+// blocks, and the response's Body is the payload.
 func Option(n message.OptionNumber, value []byte) RequestOption {
 	return RequestOption{set: setValue, number: n, value: value}
 }
 
-// Token sets the token. Without it the client draws one that can't be guessed, which is
+// Token sets the token, where the call takes several messages that of the first. Without it the client draws one that can't be guessed, which is
 // what nearly everybody wants (RFC 7252 §5.3.1).
 func Token(token message.Token) RequestOption {
 	return RequestOption{token: token, set: func(c *callOptions, o RequestOption) {
@@ -136,12 +175,20 @@ func ParseRequest(datagram []byte) (*Request, error) {
 	return &Request{Method: v.Code(), view: v}, nil
 }
 
+// oneMessage says what keeps the request from being one message.
+func (r *Request) oneMessage() error {
+	if r.Body.stream != nil {
+		return fmt.Errorf("%w: a Stream in a request of one message", ErrOption)
+	}
+	return errors.Join(r.Body.err, r.call.err)
+}
+
 // AppendBinary appends a client's request to dst as one message, for tests and tools. Its
 // message ID is 0, and its token is empty unless the [Token] option sets it. Errors say
 // that the URL, the body or an option can't be sent.
 func (r *Request) AppendBinary(dst []byte) ([]byte, error) {
-	if r.Body.err != nil {
-		return nil, r.Body.err
+	if err := r.oneMessage(); err != nil {
+		return nil, err
 	}
 	u, err := message.ParseURI(r.URL)
 	if err != nil {
@@ -181,8 +228,8 @@ func (r *Request) WithContext(ctx context.Context) *Request {
 // the handler returns.
 func (r *Request) Message() *message.View { return r.view }
 
-// Payload returns the request's body, nil where there is none: whole, also where it came
-// block by block. It is valid until the handler returns.
+// Payload returns the request's body, nil where there is none or it is a [Stream]: whole,
+// also where it came block by block. It is valid until the handler returns.
 func (r *Request) Payload() []byte {
 	switch {
 	case r.view == nil:

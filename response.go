@@ -10,11 +10,16 @@ import (
 	"github.com/motewire/coap/message"
 )
 
-// A Response is what a peer answered. It belongs to the caller for good.
+// A Response is what a peer answered. It belongs to the caller for good, who must not use
+// one on several goroutines at once. One that nobody reads to its end leaves nothing
+// behind.
 type Response struct {
 	// Code is the response code. 4.xx and 5.xx are responses too, not errors: see Err.
 	Code message.Code
-	// Body reads the whole body.
+	// Body reads the whole body. Blocks that did not come with the response are fetched
+	// as they are read, with the context of the call (RFC 7959 §2.4). Its errors are
+	// *[OpError] and final; where the representation changes under way, the error is
+	// ErrETagChanged, as what was read can't be taken back. [Response.Bytes] begins again.
 	Body io.Reader
 	// RTT is the time from the first transmission of the request to the response.
 	RTT time.Duration
@@ -24,6 +29,8 @@ type Response struct {
 	view message.View
 	read int // bytes of the payload that Body has given out
 	peer peerAddr
+	// rest is the body where it didn't fit into the message; nil: the payload is all.
+	rest *remainder
 }
 
 // newResponse copies a received message.
@@ -47,10 +54,13 @@ func ParseResponse(datagram []byte) (*Response, error) {
 	return newResponse(&v, peerAddr{}), nil
 }
 
-// payloadReader is a Response as the reader of its payload.
+// payloadReader is a Response as the reader of its body.
 type payloadReader Response
 
 func (p *payloadReader) Read(b []byte) (int, error) {
+	if p.rest != nil {
+		return p.rest.Read(b)
+	}
 	rest := p.view.Payload()[p.read:]
 	if len(rest) == 0 {
 		return 0, io.EOF
@@ -60,11 +70,35 @@ func (p *payloadReader) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// Payload returns the payload of this one message, nil where there is none.
+// Payload returns the payload of this one message, nil where there is none. Of a body that
+// takes several it is the first block: [Response.Bytes] returns the whole.
 func (r *Response) Payload() []byte { return r.view.Payload() }
 
-// Bytes returns the whole body. Where Body was read before, it is what is left.
-func (r *Response) Bytes() ([]byte, error) { return io.ReadAll(r.Body) }
+// Bytes returns the whole body. Where Body was read before, it is what is left. Blocks that
+// did not come with the response are fetched with the context of the call, up to
+// [Limits].BodyBytes: a larger body is ErrTooLarge.
+//
+// Where the representation changes before all of it is here, and nothing was read of Body,
+// Bytes begins again, a few times; the Response is then the one of the new representation.
+// That is so for GET and FETCH alone, as other methods must not run twice, and for a FETCH
+// whose request was one message: else it is ErrETagChanged.
+func (r *Response) Bytes() ([]byte, error) {
+	if p, own := r.Body.(*payloadReader); !own || (*Response)(p) != r {
+		return io.ReadAll(r.Body)
+	}
+	if r.rest != nil {
+		return r.rest.all(r)
+	}
+	rest := r.view.Payload()[r.read:]
+	r.read += len(rest)
+	return append([]byte{}, rest...), nil
+}
+
+// partial reports whether the message holds a block that is not the whole body.
+func (r *Response) partial() bool {
+	b, blockwise := r.view.Block2()
+	return blockwise && (b.More || b.Num > 0 || !b.Valid())
+}
 
 // Err returns nil for a 2.xx and a [*ResponseError] for anything else.
 func (r *Response) Err() error {

@@ -27,7 +27,8 @@ type Trace struct {
 	// Duplicate is called for a message that was received before (RFC 7252 §4.5).
 	Duplicate func(TraceDatagram)
 	// Begin is called when a request is given to the message layer, or has arrived;
-	// End when its exchange is over.
+	// End when its exchange is over. A body in blocks (RFC 7959) is a request with each
+	// block.
 	Begin, End func(TraceExchange)
 }
 

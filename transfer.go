@@ -1,0 +1,327 @@
+package coap
+
+import (
+	"context"
+	"errors"
+
+	"github.com/motewire/coap/blockwise"
+	"github.com/motewire/coap/message"
+	"github.com/motewire/coap/peer"
+)
+
+// A clientTransfer is a request that takes several messages, as its body or that of the
+// response is larger than a block (RFC 7959). The goroutine of its caller owns it, and no
+// other runs for it: it goes on when the caller wants more.
+type clientTransfer struct {
+	shard    *shard
+	ctx      context.Context // of the call, also for the blocks that come later
+	to       peer.Addr
+	options  optionList // of the request, but those of blocks
+	message  Request    // the next one; its Body is a block
+	sent     optionList // options of the last one
+	upload   *blockwise.Upload
+	download *blockwise.Download
+	tag      message.Tag // Request-Tag
+	tagged   bool        // there is one
+	anew     bool        // the download began again
+}
+
+// maxResends is how often a block that timed out is sent again. Where 20 % of all datagrams
+// are lost, one message in 170 times out.
+const maxResends = 3
+
+// do sends a request to a peer and returns the response, which fetches what its message
+// doesn't hold when it is read.
+func (s *shard) do(ctx context.Context, to peer.Addr, options *optionList, r *Request) (*Response, error) {
+	byHand := r.call.byHand()
+	if !byHand && !s.fits(options, r) {
+		if err := context.Cause(ctx); err != nil {
+			return nil, (&call{to: to}).failed(r, err)
+		}
+		t, err := s.newTransfer(ctx, to, options, r)
+		if err != nil {
+			return nil, (&call{to: to}).failed(r, err)
+		}
+		return t.run()
+	}
+	resp, err := s.exchange(ctx, to, options, r)
+	if err != nil || byHand || !resp.partial() && (resp.Code != message.RequestEntityTooLarge || len(r.Body.data) == 0) {
+		return resp, err
+	}
+	t, err := s.newTransfer(ctx, to, options, r)
+	if err != nil {
+		return nil, (&call{to: to}).failed(r, err)
+	}
+	return t.resume(resp)
+}
+
+// fits reports whether a request is sent as one message.
+func (s *shard) fits(options *optionList, r *Request) bool {
+	if r.Body.stream != nil {
+		return false
+	}
+	n := len(r.Body.data)
+	return n == 0 || n <= s.blockSize(r) && n <= s.room(options, r)
+}
+
+// blockSize returns the greatest block size that a request may have.
+func (s *shard) blockSize(r *Request) int {
+	if r.call.blockSize > 0 {
+		return r.call.blockSize
+	}
+	return s.core.limits.BlockBytes
+}
+
+// room returns how long the payload of a request may be (RFC 7252 §4.6).
+func (s *shard) room(options *optionList, r *Request) int {
+	token := message.MaxTokenLength
+	if r.call.tokenSet {
+		token = max(token, r.call.token.Len())
+	}
+	return s.core.limits.MessageBytes - len("head") - token - options.size() - len("\xff")
+}
+
+// blockOptionBytes is how many bytes Block1, Block2, Size1 and Request-Tag take at most.
+const blockOptionBytes = (2 + 3) + (2 + 3) + (2 + 4) + (3 + message.MaxTagLength)
+
+// newTransfer prepares a transfer of a request whose options are built.
+func (s *shard) newTransfer(ctx context.Context, to peer.Addr, options *optionList, r *Request) (*clientTransfer, error) {
+	t := &clientTransfer{shard: s, ctx: ctx, to: to, message: *r}
+	t.options.set(options)
+	t.options.remove(message.Block2)
+	if err := errors.Join(r.Body.err, r.call.err); err != nil {
+		return nil, err
+	}
+	var err error
+	if t.download, err = blockwise.NewDownload(s.downloadConfig(r)); err != nil {
+		return nil, err
+	}
+	cfg := blockwise.UploadConfig{BlockSize: s.uploadSize(options, r)}
+	if st := r.Body.stream; st != nil {
+		cfg.Size = st.size1()
+		t.upload, err = blockwise.NewStreamUpload(st.begin(), cfg)
+	} else {
+		t.upload, err = blockwise.NewUpload(r.Body.data, cfg)
+	}
+	t.message.Body = Body{}
+	return t, err
+}
+
+// downloadConfig says how the response is fetched. A handler runs again where that is
+// harmless only, and where the whole request is at hand.
+func (s *shard) downloadConfig(r *Request) blockwise.DownloadConfig {
+	cfg := blockwise.DownloadConfig{BlockSize: s.blockSize(r), Late: r.call.blockSize == 0}
+	if !blockwise.Repeatable(r.Method) {
+		cfg.Restarts = -1
+	}
+	return cfg
+}
+
+// uploadSize returns the block size to begin with.
+func (s *shard) uploadSize(options *optionList, r *Request) int {
+	if r.Body.stream == nil && len(r.Body.data) <= s.blockSize(r) && len(r.Body.data) <= s.room(options, r) {
+		return s.blockSize(r) // it went in one message
+	}
+	szx := blockwise.SZXWithin(s.room(options, r) - blockOptionBytes)
+	return min(s.blockSize(r), 16<<szx)
+}
+
+// run sends the request's body.
+func (t *clientTransfer) run() (*Response, error) {
+	t.options.remove(message.Size1)
+	resp, err := t.up()
+	if err != nil {
+		return nil, err
+	}
+	return t.receive(resp)
+}
+
+// resume goes on behind a request that was sent as one message.
+func (t *clientTransfer) resume(resp *Response) (*Response, error) {
+	part, err := t.upload.Next()
+	if err != nil {
+		return nil, t.failed(err)
+	}
+	t.message.Body.data = part.Payload
+	t.message.call.tokenSet = false
+	final, err := t.upload.Response(&resp.view)
+	switch {
+	case err != nil:
+		return nil, t.failed(err)
+	case final:
+		return t.receive(resp)
+	}
+	return t.run() // RFC 7959 §2.9.3: a hint to try blocks
+}
+
+// up sends the body's parts until the final response.
+func (t *clientTransfer) up() (resp *Response, err error) {
+	counted, answered := false, false
+	defer func() {
+		if counted {
+			t.shard.uploadEnded(t.to, answered && !resp.partial())
+		}
+	}()
+	for resends := 0; ; {
+		if err := context.Cause(t.ctx); err != nil { // or its reader is asked in vain
+			return nil, t.failed(t.upload.Where(err))
+		}
+		part, err := t.upload.Next()
+		if err != nil {
+			return nil, t.failed(err)
+		}
+		if part.Blockwise && !counted {
+			counted = true
+			t.uploadBegun()
+		}
+		resp, err = t.send(&part)
+		if err != nil {
+			if !part.Blockwise {
+				return nil, err
+			}
+			if resends++; resends <= maxResends && t.lost(err) {
+				continue
+			}
+			return nil, within(err, t.upload.Where)
+		}
+		resends = 0
+		if answered, err = t.upload.Response(&resp.view); err != nil {
+			return nil, t.failed(err)
+		} else if answered {
+			return resp, nil
+		}
+	}
+}
+
+// send sends one part of the body and returns the response to it.
+func (t *clientTransfer) send(part *blockwise.Part) (*Response, error) {
+	t.sent.set(&t.options)
+	if part.Blockwise {
+		t.sent.addUint(message.Block1, part.Block1.Encode())
+		t.addTag()
+	}
+	if part.Block1.Num > 0 {
+		// §2.10: "If-None-Match [...] MUST NOT be used on Block1 requests with NUM != 0."
+		t.sent.remove(message.IfNoneMatch)
+	}
+	if part.Size1 >= 0 {
+		t.sent.addUint(message.Size1, uint32(part.Size1))
+	}
+	if !part.Last {
+		t.sent.remove(message.NoResponse) // these need their 2.31
+	} else if b, asks := t.download.Next(); asks {
+		t.sent.addUint(message.Block2, b.Encode())
+	}
+	t.message.Body.data = part.Payload
+	return t.exchange()
+}
+
+// exchange sends the next message. Each but the first has a token of its own choice.
+func (t *clientTransfer) exchange() (*Response, error) {
+	resp, err := t.shard.exchange(t.ctx, t.to, &t.sent, &t.message)
+	t.message.call.tokenSet = false
+	return resp, err
+}
+
+func (t *clientTransfer) addTag() {
+	if t.tagged {
+		var room [message.MaxTagLength]byte
+		t.sent.add(message.RequestTag, t.tag.Append(room[:0]))
+	}
+}
+
+// receive takes the response to the whole request. Where its body goes on, the response
+// owns the transfer from now on.
+func (t *clientTransfer) receive(resp *Response) (*Response, error) {
+	chunk, err := t.download.Add(&resp.view)
+	if err != nil {
+		return nil, t.failed(err)
+	}
+	if chunk.Done {
+		return resp, nil
+	}
+	if t.to.IsMulticast() { // RFC 7959 §2.8
+		t.to, t.message.call.nonConfirmable = resp.peer, false
+	}
+	// §2.7: later requests have no payload. That of a FETCH belongs to what it asks for, and
+	// stays as long as it is in one message.
+	if t.message.Method != message.FETCH {
+		t.message.Body.data = nil
+	} else if t.sent.has(message.Block1) {
+		t.message.Body.data = nil
+		t.download.Pin()
+	}
+	t.upload = nil
+	resp.rest = &remainder{transfer: t, block: resp.view.Payload()}
+	return resp, nil
+}
+
+// later builds the options of a request for a further block: those of the first one but
+// these (RFC 7959 §2.4, §2.6, §2.7, §2.10). When the download has begun again, ETag is none
+// of them: 2.03 would answer a question that is no longer asked.
+func (t *clientTransfer) later() {
+	t.sent.set(&t.options)
+	for _, n := range []message.OptionNumber{message.Block1, message.Size1, message.Observe, message.IfNoneMatch, message.NoResponse} {
+		t.sent.remove(n)
+	}
+	if t.anew {
+		t.sent.remove(message.ETag)
+	}
+	t.addTag()
+	b, _ := t.download.Next()
+	t.sent.addUint(message.Block2, b.Encode())
+}
+
+// fetch gets the next block of the response's body.
+func (t *clientTransfer) fetch() (blockwise.Chunk, *Response, error) {
+	t.later()
+	resp, err := t.exchange()
+	for resends := 0; err != nil && resends < maxResends && t.lost(err); resends++ {
+		resp, err = t.exchange()
+	}
+	if err != nil {
+		return blockwise.Chunk{}, nil, within(err, t.download.Where)
+	}
+	chunk, err := t.download.Add(&resp.view)
+	if err != nil {
+		return chunk, nil, t.failed(err)
+	}
+	t.anew = t.anew || chunk.Restart
+	return chunk, resp, nil
+}
+
+// lost reports whether a message may be sent again as another one: nobody acknowledged
+// it, or it was Non-confirmable and nobody answered.
+func (t *clientTransfer) lost(err error) bool {
+	return errors.Is(err, ErrTimeout) || t.message.call.nonConfirmable && errors.Is(err, ErrResponseTimeout)
+}
+
+// failed makes an OpError of what ended the transfer here.
+func (t *clientTransfer) failed(err error) error {
+	return &OpError{Op: t.message.Method.Name(), URL: t.message.URL, Peer: t.to.String(), Err: err}
+}
+
+// within adds to the failure of a message which block it was about.
+func within(err error, where func(error) *blockwise.Error) error {
+	if op, ok := err.(*OpError); ok { //nolint:errorlint // made by exchange
+		op.Err = where(op.Err)
+	}
+	return err
+}
+
+// attach has a response whose body goes on fetch the rest from where it came. resp may
+// be nil.
+func (s *shard) attach(ctx context.Context, options *optionList, r *Request, resp *Response) {
+	if resp == nil || r.call.byHand() || !resp.partial() {
+		return
+	}
+	t, err := s.newTransfer(ctx, resp.peer, options, r)
+	if err == nil {
+		t.message.Body.data, t.message.call.nonConfirmable = r.Body.data, false
+		t.message.call.tokenSet = false
+		_, err = t.receive(resp)
+	}
+	if err != nil {
+		resp.rest = &remainder{block: resp.view.Payload(), err: err}
+	}
+}
