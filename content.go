@@ -51,9 +51,9 @@ func (c *content) block(dst []byte, w blockwise.Wish, szx uint8) ([]byte, blockw
 	if c.closed {
 		return dst, blockwise.Slice{}, errPassed
 	}
-	start := int64(w.Block.Offset())
-	if !w.Asked {
-		start = 0
+	start := int64(0)
+	if w.Asked {
+		start, szx = int64(w.Block.Offset()), min(szx, w.Block.SZX)
 	}
 	if err := c.advance(start, 16<<szx+1); err != nil {
 		return dst, blockwise.Slice{}, err
