@@ -1,6 +1,7 @@
 package coap_test
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"github.com/motewire/coap"
 	"github.com/motewire/coap/coaptest"
 	"github.com/motewire/coap/message"
+	"github.com/motewire/coap/transport/simnet"
 )
 
 // A blockPeer sends requests by hand and takes piggybacked responses, or separate ones.
@@ -355,4 +357,33 @@ func TestBlocksFitIntoMessages(t *testing.T) {
 			t.Errorf("%d bytes", n)
 		}
 	})
+}
+
+// 2.31 answers a block, not the request: No-Response does not suppress it (RFC 7967 §2.1).
+func TestContinueIsNotSuppressed(t *testing.T) {
+	withServer(t, &stored{}, nil, func(t *testing.T, s *coaptest.Server) {
+		p := newBlockPeer(t, s)
+		silent := uintOption(message.NoResponse, 2)
+		expectAck(t, p.do(message.PUT, "x", text(32), block1(0, true, 32), silent), message.Continue, 0, true, 32)
+		if v := p.do(message.PUT, "x", "end", block1(1, false, 32), silent); v.Code() != message.Empty {
+			t.Errorf("%v, want an Acknowledgement alone", v)
+		}
+	})
+}
+
+// Limits that contradict each other are an error of Serve; so is half a block.
+func TestTransferLimits(t *testing.T) {
+	for _, limits := range []coap.Limits{
+		{BodyBytes: 10 << 20, TransferBytes: 15 << 20}, {BlockBytes: 1000}, {TransferTimeout: -1}, {Transfers: -1},
+	} {
+		server := &coap.Server{Handler: say("x"), Limits: limits}
+		n := simnet.New(1)
+		conn, err := n.Listen(netip.MustParseAddrPort("192.0.2.1:5683"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := server.Serve(t.Context(), conn); err == nil {
+			t.Errorf("%+v passed", limits)
+		}
+	}
 }

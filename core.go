@@ -137,17 +137,18 @@ func (n *core) newObservation(shards int) (observation, error) {
 // newTransfers makes the tables of block-wise transfer of one of so many shards.
 func (n *core) newTransfers(shards int) (transfers, error) {
 	l := &n.limits
+	bytes := max(share(l.TransferBytes, shards), min(2*l.BodyBytes, l.TransferBytes))
 	assembler, err := blockwise.NewAssembler(blockwise.Config{
 		BlockSize: l.BlockBytes, MaxBody: l.BodyBytes, IdleTimeout: l.TransferTimeout,
 		MaxTransfers: share(l.Transfers, shards), MaxTransfersPerPeer: l.TransfersPerPeer,
-		MaxBytes: share(l.TransferBytes, shards), MaxBytesPerPeer: l.TransferBytesPerPeer,
+		MaxBytes: bytes, MaxBytesPerPeer: l.TransferBytesPerPeer,
 	})
 	if err != nil {
 		return transfers{}, err
 	}
 	responses, err := blockwise.NewStore(blockwise.StoreConfig{
 		MaxSnapshots: share(l.Transfers, shards), MaxSnapshotsPerPeer: l.TransfersPerPeer,
-		MaxBytes: share(l.TransferBytes, shards), Lifetime: l.TransferTimeout,
+		MaxBytes: bytes, Lifetime: l.TransferTimeout,
 	})
 	return transfers{assembler: assembler, responses: responses, intakes: map[blockwise.Transfer]*intake{}}, err
 }

@@ -69,9 +69,15 @@ const (
 	reject              // Reset, or silence (RFC 7252 §4.2, §4.3)
 )
 
+// maxIdlePayload is how many bytes for a response's payload an exchange keeps for the next.
+const maxIdlePayload = 16 << 10
+
 // clear makes x ready for the next datagram.
 func (x *exchange) clear() {
 	x.response.reset()
+	if cap(x.payload) > maxIdlePayload {
+		x.payload = nil
+	}
 	x.req = Request{}
 	x.route, x.inbound, x.out, x.fate = nil, 0, x.out[:0], respond
 	x.multicast, x.duplicate, x.truncated, x.detached, x.sent = false, false, false, false, false
@@ -310,6 +316,9 @@ func (x *exchange) contentFormat() (message.Format, bool) {
 // or a group's member has nothing useful to say (RFC 7252 §8.2): an error, or an empty
 // representation.
 func (x *exchange) suppressed() bool {
+	if x.code == message.Continue {
+		return false // it answers a block, not the request
+	}
 	if classes, ok := x.view.NoResponse(); ok {
 		return classes>>(x.code.Class()-1)&1 != 0
 	}

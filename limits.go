@@ -34,8 +34,8 @@ type Limits struct {
 	// TransferBytes is the memory for unfinished request bodies, and as much again for
 	// responses of which further blocks may be asked for; TransferBytesPerPeer is the share
 	// of one client endpoint in the former. At the limit a block gets 5.03, a response goes
-	// and its later blocks get 4.08 or are made anew. Defaults 64 MiB; 4 MiB or twice
-	// BodyBytes.
+	// and its later blocks get 4.08 or are made anew. At least twice BodyBytes. Defaults
+	// 64 MiB, 4 MiB, or that.
 	TransferBytes, TransferBytesPerPeer int
 	// TransferTimeout is how long a transfer is kept without a further block. Default
 	// EXCHANGE_LIFETIME (247 s).
@@ -87,6 +87,8 @@ func (l Limits) withDefaults(p Params) Limits {
 	orDefault(&l.MessageBytes, 1152)
 	orDefault(&l.BlockBytes, blockwise.DefaultBlockSize)
 	orDefault(&l.BodyBytes, 1<<20)
+	orDefault(&l.Transfers, 1024)
+	orDefault(&l.TransferBytes, max(64<<20, 2*l.BodyBytes))
 	orDefault(&l.TransferTimeout, p.WithDefaults().ExchangeLifetime())
 	orDefault(&l.DedupBytes, 64<<20)
 	orDefault(&l.Observers, 1<<17)
