@@ -53,6 +53,7 @@ func New(cfg Config, rng *rand.Rand) (*Endpoint, error) {
 	e := &Endpoint{cfg: cfg, rng: rng, hash: newHasher(rng), lifetime: instant(cfg.ExchangeLifetime())}
 	e.dedup = newDedup(&e.cfg, &e.hash)
 	e.requests.limit, e.exchanges.limit, e.peers.limit = cfg.MaxInbound, cfg.MaxOutbound, cfg.MaxPeers
+	e.byID.keep = maxIdleIDs
 	e.groupIDs = idWindow{base: unicastIDs, size: multicastIDs, next: uint16(rng.UintN(multicastIDs))}
 	return e, nil
 }

@@ -1,10 +1,13 @@
 package reliability
 
+import "math/bits"
+
 const (
 	indexSegments   = 256
 	minSegmentSlots = 8
 	slotBytes       = 8
-	spareSegments   = 16
+	spareSizes      = 10 // sizes of segments that are kept for use
+	minSpareBytes   = 16 * minSegmentSlots * slotBytes
 )
 
 // A slot of an index: ref is what was put in, 0 where the slot is free.
@@ -17,11 +20,13 @@ type slot struct {
 // in segments that grow and shrink one by one, so that no operation ever walks the whole
 // table; it holds no pointer per entry and no keys: who asks compares the key behind a
 // reference. The upper eight bits of a hash choose the segment, the lower ones the slot. The zero index is empty. An index that has become empty holds no memory but
-// a few of the smallest segments, kept for use.
+// what is kept for use.
 type index struct {
-	segments [indexSegments]segment
-	spare    [][]slot // of minSegmentSlots free slots each
-	bytes    int      // memory of all slots but the spare ones
+	segments   [indexSegments]segment
+	spare      [spareSizes][][]slot // free slots, minSegmentSlots<<i of them each
+	spareBytes int
+	keep       int // how many bytes may be spare; 0: minSpareBytes
+	bytes      int // memory of all slots but the spare ones
 }
 
 type segment struct {
@@ -137,22 +142,35 @@ func (x *index) resize(s *segment, n int) {
 			s.put(o)
 		}
 	}
-	if len(old) == minSegmentSlots && len(x.spare) < spareSegments {
-		clear(old)
-		x.spare = append(x.spare, old)
+	x.recycle(old)
+}
+
+// sizeOf returns which list of spare slots n of them belong to.
+func sizeOf(n int) int { return bits.Len(uint(n)/minSegmentSlots) - 1 }
+
+// recycle keeps slots for use, unless there are enough.
+func (x *index) recycle(s []slot) {
+	i := sizeOf(len(s))
+	if i < 0 || i >= spareSizes || x.spareBytes+len(s)*slotBytes > max(x.keep, minSpareBytes) {
+		return
 	}
+	clear(s)
+	x.spare[i] = append(x.spare[i], s)
+	x.spareBytes += len(s) * slotBytes
 }
 
 // slots returns n free slots.
 func (x *index) slots(n int) []slot {
-	k := len(x.spare)
-	switch {
-	case n == 0:
+	if n == 0 {
 		return nil
-	case n == minSegmentSlots && k > 0:
-		s := x.spare[k-1]
-		x.spare = x.spare[:k-1]
-		return s
+	}
+	if i := sizeOf(n); i < spareSizes {
+		if k := len(x.spare[i]); k > 0 {
+			s := x.spare[i][k-1]
+			x.spare[i] = x.spare[i][:k-1]
+			x.spareBytes -= n * slotBytes
+			return s
+		}
 	}
 	return make([]slot, n)
 }

@@ -398,9 +398,11 @@ func (e *Endpoint) close(n uint32) {
 	e.exchanges.remove(n)
 }
 
+// What is kept for the next burst of Confirmable messages, notifications say.
 const (
 	maxIdleBytes  = 1 << 20 // of buffers in all
 	maxIdleBuffer = 2048
+	maxIdleIDs    = 1 << 19 // bytes of the index of message IDs: those of some 15,000 messages
 )
 
 // freeBuffer returns an empty buffer for a datagram.

@@ -4,6 +4,9 @@ package reliability
 // instants, as a time.Time has a pointer.
 type instant int64
 
+// maxIdleTimers is for how many timers memory is kept while none is set: 320 KiB.
+const maxIdleTimers = 1 << 14
+
 // A timer is due at a time and belongs to a cell of a slab.
 type timer struct {
 	at instant
@@ -47,7 +50,7 @@ func (t *timers) stop(n uint32) {
 		t.up(i)
 		t.down(int(t.pos[moved] - 1))
 	}
-	if last == 0 && cap(t.heap) > slabChunk {
+	if last == 0 && cap(t.heap) > maxIdleTimers {
 		*t = timers{}
 	}
 }
