@@ -2,7 +2,6 @@ package coap
 
 import (
 	"errors"
-	"runtime"
 	"time"
 
 	"github.com/motewire/coap/message"
@@ -75,17 +74,42 @@ func (s *shard) notifySome() (more bool) {
 		stale, more = s.eng.gather(now, nil)
 		s.notifying = more
 	})
-	for _, rep := range stale { // each by itself: a slow handler delays no other
-		s.goroutines.Add(1)
-		go func() {
-			defer s.goroutines.Done()
-			s.rerender(rep)
-		}()
-	}
 	if len(stale) > 0 {
-		runtime.Gosched() // a quick handler has its state ready before the next ones are polled
+		s.renderAll(stale)
 	}
 	return more
+}
+
+// renderAll has representations rendered, each by itself: a slow handler delays no other.
+// It waits a moment for those that were quick the last time, so that the next
+// notifications have their state ready and need not wait in a list.
+func (s *shard) renderAll(stale []*representation) {
+	quick, done := 0, make(chan struct{}, len(stale))
+	for _, rep := range stale {
+		if !rep.slow {
+			quick++
+		}
+		s.goroutines.Add(1)
+		go func(slow bool) {
+			defer s.goroutines.Done()
+			s.rerender(rep)
+			if !slow {
+				done <- struct{}{}
+			}
+		}(rep.slow)
+	}
+	if quick == 0 {
+		return
+	}
+	moment := time.NewTimer(watchInterval)
+	defer moment.Stop()
+	for range quick {
+		select {
+		case <-done:
+		case <-moment.C:
+			return
+		}
+	}
 }
 
 // rerender renders a representation until it shows the last change.
@@ -101,6 +125,7 @@ func (s *shard) rerender(rep *representation) {
 		s.input(func(now time.Time, _ *outbox) {
 			rep.code, rep.observeAt = x.code, x.observeAt()
 			rep.at, rep.dated = x.began, x.options.has(message.MaxAge)
+			rep.slow = now.Sub(x.began) >= watchInterval
 			rep.body = append(rep.body[:0], x.out[headerBytes:]...)
 			rep.snapshot = x.snapshot
 			again = s.eng.rendered(now, rep, change) && !s.closed

@@ -239,12 +239,12 @@ func heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// What a change may allocate: a fixed number, for the goroutines that notify and render and
-// for the rendering, and in a burst of Confirmable notifications one datagram for each and
-// some tables, as the message layer does not keep what is only needed in bursts.
+// What a change for 10,000 observers may allocate: a fixed number, for the goroutines that
+// notify and render and for the rendering, and where notifications are Confirmable, chunks
+// of 256 exchanges, which the message layer gives back when they are over.
 const (
-	allocationsPerChange      = 50
-	allocationsPerConfirmable = 1.25
+	allocationsPerChange = 50
+	exchangesPerChunk    = 256
 )
 
 func TestObserveNotifyAllocations(t *testing.T) {
@@ -262,7 +262,7 @@ func TestObserveNotifyAllocations(t *testing.T) {
 			t.Logf("%v allocations per change of %d observers", n, clients)
 			limit := float64(allocationsPerChange)
 			if policy == allConfirmable {
-				limit += allocationsPerConfirmable * clients
+				limit += clients/exchangesPerChunk + 1
 			}
 			if n > limit {
 				t.Errorf("%v allocations per change, want at most %v", n, limit)

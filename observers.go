@@ -59,6 +59,7 @@ type representation struct {
 	dated     bool               // body has a Max-Age, which counts from at
 	rendered  bool
 	rendering bool
+	slow      bool                   // the last rendering took its time
 	waiting   []observe.Notification // for the rendering
 	wanted    uint32                 // the change that the last of them is about
 	shows     uint32                 // what was wanted when the last rendering began
