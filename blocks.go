@@ -168,6 +168,11 @@ func (e *engine) settle(now time.Time, x *exchange) {
 		e.assembler.Recycle(x.assembled)
 		x.assembled = nil
 	}
+	e.uncommit(x)
+}
+
+// uncommit is called when what a request with a body does is done.
+func (e *engine) uncommit(x *exchange) {
 	if x.commits {
 		i := slices.Index(e.committing, x)
 		e.committing = slices.Delete(e.committing, i, i+1)

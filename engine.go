@@ -126,14 +126,10 @@ func (e *engine) truncated(now time.Time, p *transport.Packet, x *exchange) bool
 // end gives the message layer the fate of a request. It reports whether x.out is to be
 // sent by the caller.
 func (e *engine) end(now time.Time, x *exchange) (transmit bool) {
-	x.ended = true
 	if e.serves {
 		e.settle(now, x)
 	}
-	if x.cancel != nil {
-		x.cancel(errAnswered)
-	}
-	delete(e.running, x.inbound)
+	e.over(x)
 	if x.observer != 0 && (x.fate != respond || !x.code.IsSuccess()) && e.observers.Active(x.observer) {
 		e.deregister(now, x) // RFC 7641 §4.1: an error is no registration
 	}
@@ -146,6 +142,18 @@ func (e *engine) end(now time.Time, x *exchange) (transmit bool) {
 		return e.ep.Respond(now, x.inbound, x.out, reliability.RespondOptions{})
 	}
 	return false
+}
+
+// over says that a request is not in hand any more.
+func (e *engine) over(x *exchange) {
+	x.ended = true
+	if x.cancel != nil {
+		x.cancel(errAnswered)
+	}
+	if x.expiry != nil {
+		x.expiry.Stop()
+	}
+	delete(e.running, x.inbound)
 }
 
 // call returns the open call of an outgoing exchange.

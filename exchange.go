@@ -51,13 +51,17 @@ type exchange struct {
 	detached bool // the handler may return before the response is there
 	// refs counts who still uses a detached exchange: its handler and its Responder.
 	refs atomic.Int32
-	sent bool // Send was called
+	sent bool          // Send was called
+	over atomic.Uint32 // an ending: how the detached response ended
+	// panicking: the handler of an exchange with sentHere panicked.
+	panicking bool
 
 	// Owned by the shard's lock.
 	counted  bool                    // runs beside the reader
 	ended    bool                    // the message layer has its fate
 	cancel   context.CancelCauseFunc // of the request's context, once there is one
 	unwanted bool                    // the peer has reset the exchange
+	expiry   *time.Timer             // gives a detached response up
 }
 
 // fate is how an exchange ends.
@@ -84,7 +88,8 @@ func (x *exchange) clear() {
 	x.counted, x.observer, x.sentHere, x.intake = false, 0, nil, nil
 	x.divided = divided{}
 	x.refs.Store(0)
-	x.ended, x.unwanted, x.cancel = false, false, nil
+	x.over.Store(pending)
+	x.panicking, x.ended, x.unwanted, x.cancel, x.expiry = false, false, false, nil, nil
 	if poison {
 		for i := range x.buf {
 			x.buf[i] = 0xdb
@@ -219,9 +224,14 @@ func (x *exchange) panicked(v any) {
 		log.Error("coap: handler panicked", "panic", v, "peer", x.peer.String(),
 			"method", x.req.Method.String(), "path", x.req.Path(), "stack", string(debug.Stack()))
 	}
-	if !x.detached {
+	switch {
+	case !x.detached:
 		x.Reset()
 		x.SetCode(message.InternalServerError)
+	case x.sentHere != nil:
+		x.panicking = true
+	default:
+		x.shard.giveUp(x.inbound, failed)
 	}
 }
 
@@ -241,7 +251,7 @@ func (x *exchange) finish() {
 		return
 	}
 	x.conclude()
-	if x.suppressed() {
+	if suppressed(&x.view, x.multicast, x.code, len(x.payload)) {
 		x.fate = drop
 		return
 	}
@@ -315,14 +325,14 @@ func (x *exchange) contentFormat() (message.Format, bool) {
 // suppressed reports whether the client wants no response of this class (RFC 7967 §2.1),
 // or a group's member has nothing useful to say (RFC 7252 §8.2): an error, or an empty
 // representation.
-func (x *exchange) suppressed() bool {
-	if x.code == message.Continue {
+func suppressed(request *message.View, multicast bool, code message.Code, payloadBytes int) bool {
+	if code == message.Continue {
 		return false // it answers a block, not the request
 	}
-	if classes, ok := x.view.NoResponse(); ok {
-		return classes>>(x.code.Class()-1)&1 != 0
+	if classes, ok := request.NoResponse(); ok {
+		return classes>>(code.Class()-1)&1 != 0
 	}
-	return x.multicast && (!x.code.IsSuccess() || x.code == message.Content && len(x.payload) == 0)
+	return multicast && (!code.IsSuccess() || code == message.Content && payloadBytes == 0)
 }
 
 // encode writes the response with the request's token; the message layer fills in type
@@ -367,6 +377,14 @@ func (x *exchange) Send() error {
 		panic("coap: Send called twice or without Detach")
 	}
 	x.sent = true
+	if !x.over.CompareAndSwap(pending, sent) {
+		err := x.unsendable()
+		x.drop()
+		if x.sentHere == nil {
+			x.shard.released(x, false)
+		}
+		return err
+	}
 	if x.sentHere != nil {
 		close(x.sentHere)
 		return nil

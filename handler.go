@@ -39,7 +39,9 @@ type ResponseWriter interface {
 	Reset()
 	// Detach lets the handler return before the response is there. A Confirmable
 	// request is acknowledged now; the response follows separately (RFC 7252
-	// §5.2.2). What has been written so far stays. A second call panics.
+	// §5.2.2). What has been written so far stays. Where the response is never sent, or
+	// the handler panics before, the request gets an error: see Send. A second call
+	// panics.
 	Detach() Responder
 }
 
@@ -47,8 +49,10 @@ type ResponseWriter interface {
 // use it; Send must be called once.
 type Responder interface {
 	ResponseWriter
-	// Send sends the response. It returns an error where the peer is not there to
-	// take it: [ErrClosed]. A second call panics.
+	// Send sends the response. It returns an error where nothing is sent: [ErrClosed];
+	// [context.DeadlineExceeded] a second after Limits.HandlerTimeout, when the request
+	// was answered with 5.03; another one where the handler has panicked since, which is
+	// 5.00. A second call panics.
 	Send() error
 }
 

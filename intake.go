@@ -66,8 +66,8 @@ func (e *engine) startIntake(x *exchange) bool {
 	s.goroutines.Add(1)
 	go func() {
 		defer s.goroutines.Done()
-		in.x.perform()
-		in.finish()
+		x, _ := in.x.perform()
+		in.finish(x)
 	}()
 	return true
 }
@@ -206,13 +206,13 @@ func (in *intake) proceed(x *exchange) {
 	in.shard.late(x)
 }
 
-// finish gives the handler's response to the request that waits, or to one that is to come.
-func (in *intake) finish() {
-	in.x.decideCode()
+// finish gives the handler's response, which with has, to the request that waits, or to one that is to come.
+func (in *intake) finish(with *exchange) {
+	with.decideCode()
 	in.shard.core.handlers.Add(-1)
 	var x *exchange
 	in.shard.input(func(time.Time, *outbox) {
-		in.replied = true
+		in.x, in.replied = with, true
 		if in.err != nil {
 			in.x.unref()
 			return

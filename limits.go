@@ -47,7 +47,9 @@ type Limits struct {
 	// at once; further requests get 5.03 with Max-Age 1. Default 10,000.
 	Handlers int
 	// HandlerTimeout is when a request's context ends. Default EXCHANGE_LIFETIME
-	// (247 s): later nobody waits. Negative: never.
+	// (247 s): later nobody waits. A detached response that is not sent a second after
+	// it is given up, and the request answered with 5.03 (RFC 7252 §5.9.3.4). Negative:
+	// never.
 	HandlerTimeout time.Duration
 	// Exchanges is how many outgoing exchanges may be open per socket. Default 65,536.
 	Exchanges int

@@ -118,9 +118,9 @@ func (s *shard) rerender(rep *representation) {
 		s.mu.Lock()
 		change := rep.begin()
 		s.mu.Unlock()
-		x := s.newExchange()
-		if !x.render(rep.request, rep.payload, rep.route) {
-			return // the shard is closed; the Responder may still use x
+		x := s.render(rep.request, rep.payload, rep.route)
+		if x == nil {
+			return // the shard is closed
 		}
 		s.input(func(now time.Time, _ *outbox) {
 			rep.code, rep.observeAt = x.code, x.observeAt()
@@ -138,13 +138,15 @@ func (s *shard) rerender(rep *representation) {
 const headerBytes = 4
 
 // render runs the handler for a stored request and encodes what it answers, without a
-// token and with a place for the Observe number. It reports false where the shard was
+// token and with a place for the Observe number. It returns nil where the shard was
 // closed before the answer was there.
-func (x *exchange) render(request, payload []byte, rt *route) bool {
+func (s *shard) render(request, payload []byte, rt *route) *exchange {
+	x := s.newExchange()
 	x.adopt(request, rt)
 	x.assembled = payload
-	if !x.perform() {
-		return false
+	x, how := x.perform()
+	if how == shut {
+		return nil
 	}
 	if x.cancel != nil {
 		x.cancel(errAnswered)
@@ -159,7 +161,7 @@ func (x *exchange) render(request, payload []byte, rt *route) bool {
 	}
 	x.describe()
 	x.encode(message.Token{})
-	return true
+	return x
 }
 
 // adopt makes x serve a copy of a request that has no exchange of its own.
@@ -174,23 +176,24 @@ func (x *exchange) adopt(request []byte, rt *route) {
 	x.refs.Store(1)
 }
 
-// perform runs the handler and waits for its response. It reports false where the shard was
-// closed before that was there: then x is still in use.
-func (x *exchange) perform() bool {
+// perform runs the handler and waits for its response. It returns the exchange that has it:
+// another one with an error where a detached response was not sent, as its Responder may
+// still use x.
+func (x *exchange) perform() (*exchange, ending) {
 	handled := make(chan struct{})
 	go func() { // whatever the handler does to its goroutine, this one goes on
 		defer close(handled)
 		x.handle()
 	}()
 	<-handled
-	if x.detached {
-		select {
-		case <-x.sentHere:
-		case <-x.shard.done:
-			return false
-		}
+	if !x.detached {
+		return x, sent
 	}
-	return true
+	how := x.awaitSend()
+	if how != sent {
+		x = x.abandon(how)
+	}
+	return x, how
 }
 
 // absorb reads all of a body that would be read block by block.

@@ -321,6 +321,7 @@ func (s *shard) input(f func(now time.Time, out *outbox)) {
 func (s *shard) acknowledge(x *exchange) {
 	s.input(func(now time.Time, _ *outbox) {
 		s.enter(x)
+		s.expireLater(now, x)
 		s.eng.ep.Acknowledge(now, x.inbound)
 	})
 }
@@ -440,6 +441,9 @@ func (s *shard) close() {
 	for _, x := range s.eng.running {
 		if x.cancel != nil {
 			x.cancel(ErrClosed)
+		}
+		if x.expiry != nil {
+			x.expiry.Stop()
 		}
 	}
 	if s.eng.serves {

@@ -121,16 +121,22 @@ func (s *shard) traceArrived(x *exchange) {
 
 // traceAnswered tells that a request was answered, or deliberately not.
 func (s *shard) traceAnswered(now time.Time, x *exchange) {
+	if x.fate == respond {
+		s.traceOver(now, x, x.code)
+	} else {
+		s.traceOver(now, x, 0)
+	}
+}
+
+// traceOver tells that a request is over; without an answer where code is 0.
+func (s *shard) traceOver(now time.Time, x *exchange, code message.Code) {
 	t := s.core.trace
 	if t == nil || t.End == nil {
 		return
 	}
 	e := TraceExchange{
 		Time: now, Peer: x.peer.AddrPort(), Inbound: true, Method: x.view.Code(),
-		Token: x.view.Token(), Duration: now.Sub(x.began),
-	}
-	if x.fate == respond {
-		e.Code = x.code
+		Token: x.view.Token(), Duration: now.Sub(x.began), Code: code,
 	}
 	t.End(e)
 }
