@@ -11,6 +11,21 @@ import (
 // NotifyPolicy says in which messages the notifications of a route go (RFC 7641 §4.5).
 type NotifyPolicy = observe.Policy
 
+// A NotifyType is the Type of a [NotifyPolicy].
+type NotifyType = observe.Type
+
+const (
+	// NotifyAuto: Non-confirmable messages, with a Confirmable one in between as Every and
+	// Interval of the policy say. This is the zero value.
+	NotifyAuto = observe.Auto
+	// NotifyConfirmable: every notification is Confirmable. An observer that acknowledges
+	// slowly gets the last state, not each of them (RFC 7641 §4.5.1).
+	NotifyConfirmable = observe.Confirmable
+	// NotifyNonConfirmable: none is, but for one a day, by which a client that is gone is
+	// found out (RFC 7641 §4.5).
+	NotifyNonConfirmable = observe.NonConfirmable
+)
+
 // causeOf says why the exchange with a notification failed.
 func causeOf(err error) observe.Cause {
 	switch {

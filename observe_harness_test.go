@@ -11,14 +11,13 @@ import (
 	"github.com/motewire/coap"
 	"github.com/motewire/coap/coaptest"
 	"github.com/motewire/coap/message"
-	"github.com/motewire/coap/observe"
 	"github.com/motewire/coap/transport/simnet"
 )
 
 // Policies without surprises: every notification of one type.
 var (
-	allConfirmable    = coap.NotifyPolicy{Type: observe.Confirmable}
-	allNonConfirmable = coap.NotifyPolicy{Type: observe.NonConfirmable}
+	allConfirmable    = coap.NotifyPolicy{Type: coap.NotifyConfirmable}
+	allNonConfirmable = coap.NotifyPolicy{Type: coap.NotifyNonConfirmable}
 )
 
 // sources are what a server has to observe: /non and /con are numbers whose notifications

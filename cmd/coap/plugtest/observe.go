@@ -7,7 +7,6 @@ import (
 
 	"github.com/motewire/coap"
 	"github.com/motewire/coap/message"
-	"github.com/motewire/coap/observe"
 )
 
 // tickInterval is from one tick to the next.
@@ -28,12 +27,12 @@ type clock struct {
 }
 
 func (s *Server) addClocks(m *coap.Mux) {
-	s.clocks[0].add(m, "/obs", observe.Confirmable)
-	s.clocks[1].add(m, "/obs-non", observe.NonConfirmable)
+	s.clocks[0].add(m, "/obs", coap.NotifyConfirmable)
+	s.clocks[1].add(m, "/obs-non", coap.NotifyNonConfirmable)
 	m.HandleFunc("POST /obs-reset", s.resetObservations, always()...)
 }
 
-func (c *clock) add(m *coap.Mux, path string, notifications observe.Type) {
+func (c *clock) add(m *coap.Mux, path string, notifications coap.NotifyType) {
 	m.HandleFunc("GET "+path, c.get, always(coap.Observable(&c.subject), coap.ResourceType("observe"),
 		coap.Notifications(coap.NotifyPolicy{Type: notifications}))...)
 	m.HandleFunc("PUT "+path, c.put, always(coap.RequireFormat())...)
