@@ -22,7 +22,9 @@ func (c *cli) demoCommand() *cobra.Command {
 		Use:   "demo",
 		Short: "Guided run of the whole stack on loopback",
 		Long: `demo starts the lab node of coap serve on a free loopback port and drives it as a client
-over a link that loses datagrams. It prints every datagram, and at the end what the same
+over a link that loses datagrams. It prints every datagram: first of requests and their
+responses, then of an observation of a value that changes (RFC 7641), with notifications that
+come late and are discarded, until the client leaves. At the end it says what the same
 exchange takes over HTTP/1.1. It ends by itself.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -32,7 +34,7 @@ exchange takes over HTTP/1.1. It ends by itself.`,
 			}))
 		},
 	}
-	cmd.Flags().Uint64Var(&seed, "seed", demoSeed, "decides which datagrams are lost")
+	cmd.Flags().Uint64Var(&seed, "seed", demoSeed, "decides which datagrams are lost, and which notifications come late")
 	cmd.Flags().Var(&loss, "loss", "lose that share of the datagrams each way: 20% or 0.2")
 	return cmd
 }
