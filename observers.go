@@ -35,7 +35,6 @@ type observedResource struct {
 	number  observe.Resource
 	refs    int
 	final   message.Code // of the last notification, once there is to be one; 0: 5.03
-	ending  bool         // somebody has got the last notification
 }
 
 // A representation is what observers with equal requests see. It is rendered and encoded
@@ -217,6 +216,7 @@ func (e *engine) wait(n observe.Notification, rep *representation) {
 	if i := int(e.places[slot]) - 1; i >= 0 && i < len(rep.waiting) {
 		if earlier := &rep.waiting[i]; earlier.Observer == n.Observer && after(earlier.Change, rep.shows) {
 			*earlier = n
+			e.observers.Overtaken()
 			return
 		}
 	}
@@ -259,10 +259,9 @@ var errNotReplaced = errors.New("coap: exchange is over")
 
 // notify gives a notification to the message layer.
 func (e *engine) notify(now time.Time, n observe.Notification, rep *representation) {
-	if !e.observers.Active(n.Observer) || rep.resource.ending && !n.Final {
+	if !e.observers.Active(n.Observer) {
 		return // it went, or has got its last notification, while the state was rendered
 	}
-	rep.resource.ending = n.Final
 	last := n.Final || !rep.code.IsSuccess()
 	datagram, err := e.encodeNotification(n, rep)
 	if err == nil && n.Replaces != 0 {
@@ -386,8 +385,12 @@ func (e *engine) transmitting(now time.Time, n *notice, ev reliability.Event) bo
 	n.replaced = false
 	id := message.ID(ev.Datagram[2])<<8 | message.ID(ev.Datagram[3])
 	if message.Type(ev.Datagram[0]>>4&3) == message.Confirmable {
-		e.observers.Sent(n.observer, id, observe.Exchange(ev.Outbound))
-		return true
+		active := e.observers.Sent(n.observer, id, observe.Exchange(ev.Outbound))
+		if !active { // the observation ended before its exchange had begun
+			e.ep.Cancel(now, ev.Outbound)
+			*n = notice{}
+		}
+		return active
 	}
 	e.observers.Sent(n.observer, id, 0)
 	*n = notice{} // the exchange of a Non-confirmable message is over

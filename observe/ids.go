@@ -38,12 +38,13 @@ func (p places) taken() places {
 	return known | places((p.next()+1)%rememberedIDs)<<rememberedIDs
 }
 
-// remember notes a message ID. Whoever had it before did so longer ago than it lives.
-func (r *Registry) remember(n uint32, id message.ID) {
+// remember notes a message ID and reports whether it is not the observer's last one already.
+// Whoever had it before did so longer ago than it lives.
+func (r *Registry) remember(n uint32, id message.ID) bool {
 	o := r.observers.at(n)
 	if m, place := r.findID(o.client, id); place >= 0 {
 		if m == n && place == o.places.last() {
-			return
+			return false
 		}
 		r.forgetID(m, place)
 	}
@@ -51,6 +52,7 @@ func (r *Registry) remember(n uint32, id message.ID) {
 	r.forgetID(n, place)
 	o.ids[place], o.places = id, o.places.taken()
 	r.byID.insert(r.hash.id(o.client, id), idRef(n, place))
+	return true
 }
 
 func (r *Registry) forgetID(n uint32, place int) {

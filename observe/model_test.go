@@ -432,7 +432,7 @@ func (m *machine) check(t *rapid.T) {
 	if s.Observers != len(m.all) || s.Peers != len(clients) {
 		t.Fatalf("%+v, want %d observers of %d", s, len(m.all), len(clients))
 	}
-	if s.Registered != uint64(s.Observers)+s.Deregistered+s.DroppedReset+s.DroppedTimeout+s.DroppedNetwork+s.Concluded+s.Replaced {
+	if s.Registered != uint64(s.Observers)+s.Deregistered+s.DroppedReset+s.DroppedTimeout+s.DroppedNetwork+s.DroppedSilently+s.Concluded+s.Replaced {
 		t.Fatalf("the counters do not add up: %+v", s)
 	}
 	if _, ok := m.r.Deadline(); !ok && len(m.all) > 0 {

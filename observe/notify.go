@@ -105,10 +105,6 @@ func (r *Registry) notification(n uint32, confirmable bool) Notification {
 		r.stats.Conflated++
 	}
 	o.flags &^= dirty
-	r.stats.Notifications++
-	if confirmable {
-		r.stats.Confirmable++
-	}
 	res := &r.resources[o.resource]
 	return Notification{
 		Observer: Observer(r.observers.handle(n)), Peer: r.peers.at(o.client).addr, Token: o.token,
@@ -146,7 +142,6 @@ func (r *Registry) Supersede(now time.Time, x Observer) (Notification, bool) {
 		}
 		o.flags |= dirty
 	}
-	r.stats.Superseded++
 	result := r.notification(n, true)
 	result.Replaces = o.exchange
 	return result, true

@@ -13,20 +13,43 @@ import (
 func (r *Registry) Sent(x Observer, id message.ID, exchange Exchange) bool {
 	n, ok := r.observers.resolve(uint64(x))
 	if !ok {
+		if exchange == 0 {
+			r.stats.Notifications++ // the last one, concluded before
+		}
 		return false
 	}
-	if o := r.observers.at(n); o.flags&inFlight != 0 && exchange != 0 {
+	o := r.observers.at(n)
+	replaces := o.flags&inFlight != 0 && o.exchange != 0
+	if o.flags&inFlight != 0 && exchange != 0 {
 		o.exchange = exchange
 	}
-	r.remember(n, id)
+	if r.remember(n, id) {
+		r.countSent(exchange != 0, replaces)
+	}
 	return true
 }
 
-// Active reports whether an observation is not over.
-func (r *Registry) Active(x Observer) bool {
-	_, ok := r.observers.resolve(uint64(x))
-	return ok
+// countSent counts the first transmission of a notification.
+func (r *Registry) countSent(confirmable, replaces bool) {
+	r.stats.Notifications++
+	if confirmable {
+		r.stats.Confirmable++
+		if replaces {
+			r.stats.Superseded++
+		}
+	}
 }
+
+// Active reports whether an observation may be sent something: it is not over, and has not
+// been sent its last notification.
+func (r *Registry) Active(x Observer) bool {
+	n, ok := r.observers.resolve(uint64(x))
+	return ok && r.observers.at(n).flags&concluding == 0
+}
+
+// Overtaken says that a Non-confirmable notification, or one that replaces another, is not
+// sent, as a newer one of the same observation goes in its place.
+func (r *Registry) Overtaken() { r.stats.Conflated++ }
 
 // Drop ends one observation of a resource without a word to its client, which learns of
 // it when its Max-Age is over. It reports false when there is none left.
@@ -43,6 +66,7 @@ func (r *Registry) Drop(now time.Time, of Resource) (Removal, bool) {
 	if !ok {
 		return Removal{}, false
 	}
+	r.stats.DroppedSilently++
 	return r.remove(n), true
 }
 
@@ -66,6 +90,8 @@ func (r *Registry) Unsent(now time.Time, x Observer) {
 	if o.flags&dirty == 0 {
 		o.flags |= dirty
 		r.enqueue(n)
+	} else {
+		r.stats.Conflated++
 	}
 	r.schedule(o.client)
 }

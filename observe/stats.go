@@ -11,16 +11,17 @@ type Stats struct {
 	RefusedPeer     uint64 // MaxPerPeer
 	RefusedResource uint64 // MaxPerResource, MaxResources, or the resource is ending
 
-	Notifications uint64 // handed out, replacing ones included
+	Notifications uint64 // transmitted, each counted once, replacing ones included
 	Confirmable   uint64 // of them, Confirmable
 	Superseded    uint64 // of them, in place of a retransmission
-	Conflated     uint64 // states that an observer never got, as a newer one took their place
-	Unsent        uint64 // notifications taken back
+	Conflated     uint64 // states that an observer was never sent, as a newer one took their place
+	Unsent        uint64 // notifications that the message layer refused, to be sent later
 
-	Deregistered    uint64 // observations that ended by a request of the client
+	Deregistered    uint64 // observations that ended by a request of the client, or its error response
 	DroppedReset    uint64 // by a Reset
 	DroppedTimeout  uint64 // by a notification that was never acknowledged
 	DroppedNetwork  uint64 // by a report of the network
+	DroppedSilently uint64 // by Drop
 	Concluded       uint64 // by a last notification
 	UnmatchedResets uint64 // Resets that belong to no notification remembered
 
