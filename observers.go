@@ -18,6 +18,7 @@ type observation struct {
 	observers *observe.Registry
 	resources map[*Subject]*observedResource
 	idle      []observe.Resource // numbers out of use
+	numbers   observe.Resource   // how many numbers there are
 	reps      []*representation  // by their number; nil: out of use
 	idleReps  []observe.Representation
 	byKey     map[string]*representation
@@ -118,19 +119,44 @@ func (e *engine) unref(rep *representation) {
 		e.idleReps = append(e.idleReps, rep.number)
 	}
 	if res.refs--; res.refs == 0 {
-		delete(e.resources, res.subject)
 		e.idle = append(e.idle, res.number)
-		res.subject.detach(e.shard)
+		if e.resources[res.subject] == res {
+			delete(e.resources, res.subject)
+			res.subject.detach(e.shard)
+		}
 	}
+}
+
+// retire takes a Subject's resource out of use, nil if it has none here: from now on
+// registrations and changes are for another one.
+func (e *engine) retire(s *Subject) *observedResource {
+	res := e.resources[s]
+	if res != nil {
+		delete(e.resources, s)
+		s.detach(e.shard)
+	}
+	return res
+}
+
+// drop ends some observations of a resource that was retired, without a word, and reports
+// whether there are more.
+func (e *engine) drop(now time.Time, res *observedResource, limit int) (n int, more bool) {
+	for ; n < limit && res.refs > 0 && !e.shard.closed; n++ {
+		removal, _ := e.observers.Drop(now, res.number)
+		e.removed(now, removal)
+	}
+	return n, res.refs > 0 && !e.shard.closed
 }
 
 func (e *engine) resourceOf(subject *Subject, policy NotifyPolicy) *observedResource {
 	if res := e.resources[subject]; res != nil {
 		return res
 	}
-	res := &observedResource{subject: subject, number: observe.Resource(len(e.resources) + len(e.idle))}
+	res := &observedResource{subject: subject, number: e.numbers}
 	if n := len(e.idle); n > 0 {
 		res.number, e.idle = e.idle[n-1], e.idle[:n-1]
+	} else {
+		e.numbers++
 	}
 	_ = e.observers.SetPolicy(res.number, policy) // checked at registration of the route
 	e.resources[subject] = res

@@ -1,6 +1,9 @@
 package coap
 
 import (
+	"iter"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -41,28 +44,45 @@ func (s *Subject) End(code message.Code) {
 }
 
 // Drop ends all observations without a word to the clients, which find out when the last
-// state's Max-Age is over and register again: as if the server had been started anew.
+// state's Max-Age is over and register again: as if the server had been started anew. It
+// returns when they are gone; those that register meanwhile stay.
 func (s *Subject) Drop() {
-	s.each(func(e *engine, now time.Time, r observe.Resource) {
-		for {
-			removal, ok := e.observers.Drop(now, r)
-			if !ok {
-				return
+	for range s.dropping() {
+	}
+}
+
+// dropPortion is how many observations end under one hold of the shard's lock, so that
+// other requests need not wait for all.
+const dropPortion = 256
+
+// dropping ends all observations in portions and yields the size of each, without the
+// lock, when it is over.
+func (s *Subject) dropping() iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for _, shard := range s.everywhere() {
+			var res *observedResource
+			shard.input(func(time.Time, *outbox) { res = shard.eng.retire(s) })
+			for more := res != nil; more; {
+				var n int
+				shard.input(func(now time.Time, _ *outbox) { n, more = shard.eng.drop(now, res, dropPortion) })
+				if !yield(n) {
+					return
+				}
 			}
-			e.removed(now, removal)
 		}
-	})
+	}
+}
+
+// everywhere returns the shards where the Subject has observers.
+func (s *Subject) everywhere() []*shard {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Keys(s.shards))
 }
 
 // each runs f for every shard where the Subject has observers.
 func (s *Subject) each(f func(*engine, time.Time, observe.Resource)) {
-	s.mu.Lock()
-	shards := make([]*shard, 0, len(s.shards))
-	for shard := range s.shards {
-		shards = append(shards, shard)
-	}
-	s.mu.Unlock()
-	for _, shard := range shards {
+	for _, shard := range s.everywhere() {
 		shard.input(func(now time.Time, _ *outbox) {
 			if r := shard.eng.resources[s]; r != nil && !shard.closed {
 				f(&shard.eng, now, r.number)
