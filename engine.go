@@ -219,6 +219,7 @@ func (e *engine) drain(now time.Time, out *outbox) {
 	for {
 		ev, ok := e.ep.Poll()
 		if !ok {
+			e.polled()
 			e.release(out)
 			return
 		}

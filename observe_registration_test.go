@@ -393,3 +393,31 @@ func TestObserveDeregistrationBehindRegistration(t *testing.T) {
 		checkObservers(t, s, 1)
 	})
 }
+
+// RFC 7641 §3.6: a Reset ends an observation whichever of many Non-confirmable notifications,
+// sent together, it answers; and each is counted.
+func TestObserveResetToEachOfABatch(t *testing.T) {
+	withSources(t, nil, func(t *testing.T, s *coaptest.Server, o *sources) {
+		const observers = 100
+		p := newRawPeer(t, s)
+		for token := range byte(observers) {
+			p.register(message.ID(token), token, "non")
+		}
+		o.non.Set(2)
+		var ids []message.ID
+		for range observers {
+			ids = append(ids, p.receive(0).ID())
+		}
+		if n := s.Config.Stats().Observations.Notifications; n != observers {
+			t.Errorf("%d notifications counted, want %d", n, observers)
+		}
+		for i, id := range ids {
+			p.reset(id)
+			synctest.Wait()
+			checkObservers(t, s, observers-1-i)
+		}
+		if n := s.Config.Stats().Observations; n.DroppedReset != observers || n.UnmatchedResets != 0 {
+			t.Errorf("%+v", n)
+		}
+	})
+}

@@ -23,7 +23,11 @@ type observation struct {
 	idleReps  []observe.Representation
 	byKey     map[string]*representation
 	notes     []notice // notifications under way, by the slot of their exchange
-	places    []uint32 // of observers, by slot: index+1 in waiting of their representation, if it is theirs
+	// displaced are those whose slot was taken by another exchange before their events were
+	// polled: a Non-confirmable notification is over when it is given to the message layer.
+	displaced     []notice
+	pastDisplaced int      // of displaced, how many have had their event
+	places        []uint32 // of observers, by slot: index+1 in waiting of their representation, if it is theirs
 	// superseding are retransmissions that wait for a newer state to be rendered.
 	superseding []observe.Notification
 	observing   int  // observers
@@ -142,7 +146,10 @@ func (e *engine) retire(s *Subject) *observedResource {
 // whether there are more.
 func (e *engine) drop(now time.Time, res *observedResource, limit int) (n int, more bool) {
 	for ; n < limit && res.refs > 0 && !e.shard.closed; n++ {
-		removal, _ := e.observers.Drop(now, res.number)
+		removal, ok := e.observers.Drop(now, res.number)
+		if !ok {
+			return n, false
+		}
 		e.removed(now, removal)
 	}
 	return n, res.refs > 0 && !e.shard.closed
@@ -323,6 +330,9 @@ func (e *engine) take(x reliability.Outbound, observer observe.Observer) {
 	for x.Slot() >= len(e.notes) {
 		e.notes = append(e.notes, notice{})
 	}
+	if earlier := e.notes[x.Slot()]; earlier.exchange != 0 {
+		e.displaced = append(e.displaced, earlier)
+	}
 	e.notes[x.Slot()] = notice{observer: observer, exchange: x}
 }
 
@@ -371,8 +381,20 @@ func (e *engine) noteOf(x reliability.Outbound) *notice {
 	if i := x.Slot(); i >= 0 && i < len(e.notes) && e.notes[i].exchange == x {
 		return &e.notes[i]
 	}
+	if x == 0 {
+		return nil
+	}
+	for i := e.pastDisplaced; i < len(e.displaced); i++ { // as a rule it is the first
+		if e.displaced[i].exchange == x {
+			e.pastDisplaced = i + 1
+			return &e.displaced[i]
+		}
+	}
 	return nil
 }
+
+// polled is called when all events are: the displaced notices have had theirs.
+func (e *engine) polled() { e.displaced, e.pastDisplaced = e.displaced[:0], 0 }
 
 func (e *engine) forgetNote(x reliability.Outbound) {
 	if n := e.noteOf(x); n != nil {
