@@ -240,10 +240,11 @@ func heap() int64 {
 }
 
 // What a change for 10,000 observers may allocate: a fixed number, for the goroutines that
-// notify and render and for the rendering, and where notifications are Confirmable, chunks
-// of 256 exchanges, which the message layer gives back when they are over.
+// notify and render and for the rendering, of which there are more where the machine is busy,
+// and where notifications are Confirmable, chunks of 256 exchanges, which the message layer
+// gives back when they are over. An idle machine takes a fifth of it.
 const (
-	allocationsPerChange = 50
+	allocationsPerChange = 250
 	exchangesPerChunk    = 256
 )
 
