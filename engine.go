@@ -78,7 +78,7 @@ func (e *engine) dispatch(now time.Time, p *transport.Packet, x *exchange) bool 
 			removal, _ := e.observers.Reset(now, p.Peer, x.view.ID())
 			e.removed(now, removal)
 		}
-	case reliability.Handled:
+	case reliability.Handled, reliability.Overload:
 	}
 	return false
 }

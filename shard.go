@@ -144,6 +144,9 @@ func (s *shard) process(b *batch, n int) bool {
 	s.mu.Lock()
 	now := time.Now()
 	for i := range n {
+		s.eng.ep.Anticipate(&b.packets[i].Peer, b.packets[i].Buf[:b.packets[i].N])
+	}
+	for i := range n {
 		if s.eng.receive(now, &b.packets[i], b.exchanges[i]) {
 			b.jobs = append(b.jobs, i)
 		}

@@ -148,6 +148,14 @@ func (a *Addr) Words() (hi, lo, localHi, localLo, rest uint64) {
 	return a.hi, a.lo, a.localHi, a.localLo, uint64(a.scope)<<16 | uint64(a.port)
 }
 
+// Assign sets a to b by words. Where b was written a moment ago, that costs a fraction of a
+// plain assignment, whose wider moves wait until the words of b have left the processor's
+// store buffer.
+func (a *Addr) Assign(b *Addr) {
+	a.hi, a.lo, a.localHi, a.localLo = b.hi, b.lo, b.localHi, b.localLo
+	a.scope, a.port = b.scope, b.port
+}
+
 // Port returns the remote port.
 func (a Addr) Port() uint16 { return a.port }
 

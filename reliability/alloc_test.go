@@ -15,7 +15,11 @@ type workload struct {
 	make func(testing.TB) func()
 }
 
-func setID(datagram []byte, id int) { binary.BigEndian.PutUint16(datagram[2:], uint16(id)) }
+// setID writes a message ID and returns the datagram.
+func setID(datagram []byte, id int) []byte {
+	binary.BigEndian.PutUint16(datagram[2:], uint16(id))
+	return datagram
+}
 
 var workloads = []workload{
 	{"get", func(t testing.TB) func() { return requests(t, message.Confirmable, 24_700, 1) }},

@@ -15,27 +15,44 @@ func crowdAddr(n int) peer.Addr {
 		WithLocalBytes(&[16]byte{10: 0xff, 11: 0xff, 12: 192, 14: 2, 15: 9})
 }
 
+// batch is how many messages come at once.
+const batch = 64
+
 // requests returns a step that receives a new GET from the next of so many peers and
 // answers it. Time passes so that remembered exchanges are there in the steady state.
 func requests(t testing.TB, typ message.Type, remembered, peers int) func() {
 	b := newBench(t, Config{DedupBytes: 1 << 30})
-	datagram, reply := encode(typ, message.GET, 1, "1234567", ""), encode(0, message.Content, 0, "1234567", "12345678")
+	reply := encode(0, message.Content, 0, "1234567", "12345678")
+	var datagrams [batch][]byte
+	for i := range datagrams {
+		datagrams[i] = encode(typ, message.GET, 1, "1234567", "")
+	}
 	lifetime := b.e.cfg.ExchangeLifetime()
 	if typ == message.NonConfirmable {
 		lifetime = b.e.cfg.NonLifetime()
 	}
 	pace := lifetime / time.Duration(remembered)
-	var v message.View
+	b.now = time.Now() // monotonic, as a loop's is
+	var from [batch]peer.Addr
+	var views [batch]message.View
 	n := 0
 	return func() {
+		i := n % batch
+		if i == 0 {
+			b.now = b.now.Add(batch * pace)
+			for j := range batch {
+				from[j] = crowdAddr((n + j) % peers)
+				views[j].Parse(setID(datagrams[j], (n+j)/peers))
+			}
+			for j := range batch {
+				b.e.Anticipate(&from[j], datagrams[j])
+			}
+		}
 		n++
-		setID(datagram, n/peers)
-		v.Parse(datagram)
-		x := b.e.Receive(b.now, crowdAddr(n%peers), false, &v)
+		x := b.e.Receive(b.now, from[i], false, &views[i])
 		if x.Kind != Request || !b.e.Respond(b.now, x.Inbound, reply, RespondOptions{}) {
 			t.Fatalf("request %d: %+v", n, x)
 		}
-		b.now = b.now.Add(pace)
 	}
 }
 
@@ -46,6 +63,7 @@ func exchanges(t testing.TB, peers int) func() {
 	o := SendOptions{Confirmable: true, Expect: ExpectOne, Token: mustToken("12345678")}
 	request := encode(message.Confirmable, message.GET, 0, "12345678", "")
 	response := encode(message.Acknowledgement, message.Content, 0, "12345678", "22.3 C")
+	b.now = time.Now()
 	pace := max(10*time.Millisecond/time.Duration(peers), 10*time.Microsecond)
 	var v message.View
 	n := 0
@@ -65,7 +83,8 @@ func exchanges(t testing.TB, peers int) func() {
 		if verdict := b.e.Receive(b.now, to, false, &v); verdict.Outbound != x {
 			t.Fatalf("verdict %+v", verdict)
 		}
-		if b.now = b.now.Add(pace); n%1000 == 0 {
+		if n%batch == 0 {
+			b.now = b.now.Add(batch * pace)
 			b.e.Advance(b.now)
 		}
 	}

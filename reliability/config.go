@@ -21,11 +21,12 @@ type Config struct {
 	ResponseTimeout time.Duration
 
 	// DedupBytes is the memory for remembered messages and their replies, with all
-	// tables (default 64 MiB, at least 256 KiB). Where it is used up, the oldest records
-	// go before their time, in the order that the package comment states.
+	// tables (default 64 MiB, at least 256 KiB, at most 64 GiB are used). Where it is used
+	// up, the oldest records go before their time, in the order that the package comment
+	// states. While tables grow it may be exceeded by an eighth.
 	DedupBytes int
 	// MaxInbound is how many requests may be in the hands of the layer above at once
-	// (default 65,536). A request beyond it is not taken: Verdict.Overload.
+	// (default 65,536). A request beyond it is not taken: [Overload].
 	MaxInbound int
 	// MaxOutbound is how many outgoing exchanges may be open at once, waiting ones and
 	// separate responses included (default 65,536). Send then returns

@@ -19,6 +19,7 @@ type Endpoint struct {
 	lifetime instant // EXCHANGE_LIFETIME
 	base     time.Time
 	now      instant
+	fetched  uint32 // what Anticipate has seen; it means nothing
 
 	dedup    dedup         // messages received
 	requests slab[inbound] // requests in hand
@@ -67,9 +68,9 @@ func (e *Endpoint) tick(now time.Time) {
 	e.out.reset()
 }
 
-// expiredPerMessage is how many old records each message received takes along: more than
-// it adds, so that a busy endpoint needs no timer to forget.
-const expiredPerMessage = 2
+// expiredPerMessage is how many chunks of old records of each class a message received
+// takes along: more than it adds, so that a busy endpoint needs no timer to forget.
+const expiredPerMessage = 1
 
 // Receive takes a well-formed message. multicast says that it was sent to a group. v is
 // not used after Receive returns. The verdict says what is left to do for the layer
@@ -86,7 +87,7 @@ func (e *Endpoint) Receive(now time.Time, from peer.Addr, multicast bool, v *mes
 	}
 	switch v.Type() {
 	case message.Acknowledgement:
-		return e.receiveAcknowledgement(from, v)
+		return e.receiveAcknowledgement(&from, v)
 	case message.Reset:
 		return e.receiveReset(from, v.ID())
 	}
@@ -94,14 +95,30 @@ func (e *Endpoint) Receive(now time.Time, from peer.Addr, multicast bool, v *mes
 		return e.receiveEmpty(from, v)
 	}
 	key := e.dedup.key(&from, v.ID(), v.Type() == message.Confirmable)
-	if ref, r := e.dedup.find(e.now, key, from, v.ID(), v.Type() == message.Confirmable); r != nil {
-		return e.receiveDuplicate(from, multicast, ref, r)
+	if ref, r := e.dedup.find(e.now, key, &from, v.ID(), v.Type() == message.Confirmable); r != nil {
+		return e.receiveDuplicate(multicast, ref, r)
 	}
 	if v.Code().IsRequest() {
-		return e.receiveRequest(key, from, multicast, v)
+		return e.receiveRequest(key, &from, multicast, v)
 	}
-	return e.receiveResponse(key, from, v)
+	return e.receiveResponse(key, &from, v)
 }
+
+// Anticipate says that a datagram will be given to Receive soon. It changes nothing. Where
+// it is called for each of a batch before the first is received, the memory that they need
+// is fetched for all at a time instead of for one after the other, once there is too much
+// of it for the processor's caches.
+func (e *Endpoint) Anticipate(from *peer.Addr, datagram []byte) {
+	if len(datagram) < headerLength || e.dedup.lookup.bytes < cachedBytes {
+		return
+	}
+	id := message.ID(datagram[2])<<8 | message.ID(datagram[3])
+	confirmable := message.Type(datagram[0]>>4&3) == message.Confirmable
+	e.fetched += e.dedup.lookup.touch(e.dedup.key(from, id, confirmable))
+}
+
+// cachedBytes is how large a table the caches hold for sure.
+const cachedBytes = 1 << 20
 
 // receiveEmpty answers a ping (§4.3: "*": "only to elicit a Reset message").
 func (e *Endpoint) receiveEmpty(from peer.Addr, v *message.View) Verdict {

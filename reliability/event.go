@@ -38,19 +38,20 @@ const (
 	// InboundReset: a Reset for the Empty Acknowledgement of request Inbound: nobody
 	// waits for the response any more. It must still be ended by Respond, Drop or Reject.
 	InboundReset
+	// Overload: a new request was not taken, as a limit of Config is reached. Nothing is
+	// remembered, so that a retransmission gets another chance.
+	Overload
 )
 
-// A Verdict is what [Endpoint.Receive] makes of a message.
+// A Verdict is what [Endpoint.Receive] makes of a message. It has no more fields than the
+// compiler keeps in registers: copies of it would wait for every write before them.
 type Verdict struct {
 	Kind VerdictKind
 	// Duplicate: the message was seen before (RFC 7252 §4.5). A Request may be one, if
 	// its reply was not stored.
 	Duplicate bool
-	// Overload: a new request was not taken, as a limit of Config is reached. Nothing is
-	// remembered, so that a retransmission gets another chance.
-	Overload bool
-	Inbound  Inbound  // for Request and InboundReset
-	Outbound Outbound // for Response
+	Inbound   Inbound  // for Request and InboundReset
+	Outbound  Outbound // for Response
 }
 
 // Expect says what is to come after a message that was sent.

@@ -19,39 +19,44 @@ type inbound struct {
 }
 
 // receiveRequest takes a new request.
-func (e *Endpoint) receiveRequest(key uint32, from peer.Addr, multicast bool, v *message.View) Verdict {
+func (e *Endpoint) receiveRequest(key uint32, from *peer.Addr, multicast bool, v *message.View) Verdict {
 	if e.requests.full() {
 		e.stats.OverloadInbound++
-		return Verdict{Overload: true}
+		return Verdict{Kind: Overload}
 	}
 	n, _ := e.requests.add()
-	ref, ok := e.dedup.insert(e.now, record{from: from, id: v.ID(), class: classOf(v), link: n + 1, hash: key})
-	if !ok {
+	ref, r := e.dedup.insert(e.now, classOf(v), key, pending)
+	if r == nil {
 		e.requests.remove(n)
 		e.stats.OverloadDedup++
-		return Verdict{Overload: true}
+		return Verdict{Kind: Overload}
 	}
-	return e.handUp(n, inbound{from: from, record: ref, id: v.ID(), typ: v.Type(), multicast: multicast})
+	r.from.Assign(from)
+	r.id, r.link = v.ID(), n+1
+	return e.handUp(n, ref, r, from, multicast)
 }
 
-// handUp gives a request to the layer above and starts AckDelay.
-func (e *Endpoint) handUp(n uint32, r inbound) Verdict {
+// handUp gives request n to the layer above and starts AckDelay. Its record is r, to be
+// found at ref.
+func (e *Endpoint) handUp(n, ref uint32, r *record, from *peer.Addr, multicast bool) Verdict {
 	e.stats.Requests++
 	x := e.requests.at(n)
-	*x = r
-	verdict := Verdict{Kind: Request, Inbound: Inbound(e.requests.handle(n))}
-	if x.typ == message.Confirmable {
-		x.owed, x.ackAt = true, e.now+instant(max(0, e.cfg.AckDelay))
+	x.from.Assign(from)
+	x.record, x.id, x.multicast = ref, r.id, multicast
+	if r.class == nonConfirmable {
+		x.typ, x.owed = message.NonConfirmable, false
+	} else {
+		x.typ, x.owed, x.ackAt = message.Confirmable, true, e.now+instant(max(0, e.cfg.AckDelay))
 		e.requests.push(&e.owed, n)
 		if e.cfg.AckDelay < 0 {
 			e.acknowledge(n)
 		}
 	}
-	return verdict
+	return Verdict{Kind: Request, Inbound: Inbound(e.requests.handle(n))}
 }
 
 // receiveDuplicate does what §4.5 asks for a message that was seen before.
-func (e *Endpoint) receiveDuplicate(from peer.Addr, multicast bool, ref uint32, r *record) Verdict {
+func (e *Endpoint) receiveDuplicate(multicast bool, ref uint32, r *record) Verdict {
 	if r.class == nonConfirmable {
 		e.stats.DuplicatesNonConfirmable++
 	} else {
@@ -60,14 +65,14 @@ func (e *Endpoint) receiveDuplicate(from peer.Addr, multicast bool, ref uint32, 
 	switch r.fate {
 	case promised, acknowledged:
 		// §5.2.2: "another Empty Acknowledgement is sent".
-		e.emitEmpty(from, message.Acknowledgement, r.id)
+		e.emitEmpty(r.from, message.Acknowledgement, r.id)
 	case rejected:
-		e.emitEmpty(from, message.Reset, r.id)
+		e.emitEmpty(r.from, message.Reset, r.id)
 	case replied:
 		e.stats.RepliesRepeated++
-		e.out.transmit(from, e.dedup.stored(r), 0, 0)
+		e.out.transmit(r.from, e.dedup.stored(r), 0, 0)
 	case repeatable:
-		return e.repeatRequest(from, multicast, ref, r)
+		return e.repeatRequest(multicast, ref, r)
 	case pending, silent:
 	}
 	return Verdict{Duplicate: true}
@@ -76,19 +81,15 @@ func (e *Endpoint) receiveDuplicate(from peer.Addr, multicast bool, ref uint32, 
 // repeatRequest hands a request up again whose reply was not stored (§4.5: "a server
 // might relax the requirement to answer all retransmissions of an idempotent request
 // with the same response").
-func (e *Endpoint) repeatRequest(from peer.Addr, multicast bool, ref uint32, r *record) Verdict {
+func (e *Endpoint) repeatRequest(multicast bool, ref uint32, r *record) Verdict {
 	n, ok := e.requests.add()
 	if !ok {
 		e.stats.OverloadInbound++
-		return Verdict{Duplicate: true, Overload: true}
+		return Verdict{Kind: Overload, Duplicate: true}
 	}
 	r.link = n + 1
 	e.dedup.settle(r, pending)
-	typ := message.Confirmable
-	if r.class == nonConfirmable {
-		typ = message.NonConfirmable
-	}
-	verdict := e.handUp(n, inbound{from: from, record: ref, id: r.id, typ: typ, multicast: multicast})
+	verdict := e.handUp(n, ref, r, &r.from, multicast)
 	verdict.Duplicate = true
 	return verdict
 }
@@ -105,7 +106,7 @@ func (e *Endpoint) InboundType(x Inbound) (t message.Type, ok bool) {
 // recordOf returns the record of a request in hand, nil if its lifetime is over.
 func (e *Endpoint) recordOf(n uint32) *record {
 	x := e.requests.at(n)
-	return e.dedup.inHand(e.now, x.record, x.from, x.id, x.typ == message.Confirmable, n+1)
+	return e.dedup.inHand(e.now, x, n+1)
 }
 
 // settle gives the record of a request in hand its fate.
@@ -176,14 +177,14 @@ func (e *Endpoint) Respond(now time.Time, x Inbound, datagram []byte, o RespondO
 	if !ok || len(datagram) < headerLength {
 		return false
 	}
-	r := *e.requests.at(n)
-	switch {
-	case r.owed:
+	if e.requests.at(n).owed {
 		e.piggyback(n, datagram, o)
 		return true
-	case r.typ == message.Confirmable:
+	}
+	r := *e.requests.at(n)
+	if r.typ == message.Confirmable {
 		e.settle(n, acknowledged)
-	default:
+	} else {
 		e.settle(n, silent)
 	}
 	e.over(n)
@@ -213,24 +214,29 @@ func unstored(c class) fate {
 
 // piggyback makes the response an Acknowledgement and remembers it (§5.2.1).
 func (e *Endpoint) piggyback(n uint32, datagram []byte, o RespondOptions) {
-	x := e.requests.at(n)
-	writeHeader(datagram, message.Acknowledgement, x.id)
-	defer e.over(n)
-	r := e.recordOf(n)
-	if r == nil {
-		return
+	writeHeader(datagram, message.Acknowledgement, e.requests.at(n).id)
+	if r := e.recordOf(n); r != nil {
+		e.keepReply(n, r, datagram, o)
 	}
-	if o.NoStore {
+	e.over(n)
+}
+
+// keepReply stores the piggybacked response to request n, whose record is r, for
+// duplicates.
+func (e *Endpoint) keepReply(n uint32, r *record, datagram []byte, o RespondOptions) {
+	class := r.class
+	switch {
+	case o.NoStore:
 		e.dedup.settle(r, repeatable)
-		return
-	}
-	if class := r.class; !e.dedup.reserve(class, len(datagram)) {
+	case e.dedup.replies.fits(class, len(datagram)):
+		e.dedup.reply(r, datagram)
+	case e.dedup.reserve(e.now, class, len(datagram)):
+		if r = e.recordOf(n); r != nil { // it may have moved
+			e.dedup.reply(r, datagram)
+		}
+	default:
 		e.stats.RepliesUnstored++
 		e.settle(n, unstored(class))
-		return
-	}
-	if r = e.recordOf(n); r != nil { // reserve may have moved it
-		e.dedup.reply(r, datagram)
 	}
 }
 

@@ -45,8 +45,9 @@ type probe struct {
 // find starts a probe for a hash:
 //
 //	for p := x.find(hash); p.ref != 0; p.next() { … }
-func (x *index) find(hash uint32) probe {
-	s := &x.segments[hash>>24]
+func (x *index) find(hash uint32) probe { return x.segments[hash>>24].find(hash) }
+
+func (s *segment) find(hash uint32) probe {
 	if s.used == 0 {
 		return probe{}
 	}
@@ -118,18 +119,6 @@ func (s *segment) vacate(hole uint32) {
 		}
 	}
 	s.slots[hole] = slot{}
-}
-
-// replace changes a reference in its place.
-func (x *index) replace(hash uint32, old, ref uint32) {
-	p := x.find(hash)
-	for p.ref != old {
-		if p.ref == 0 {
-			return
-		}
-		p.next()
-	}
-	p.slots[p.pos&uint32(len(p.slots)-1)].ref = ref
 }
 
 // resize gives a segment n slots.

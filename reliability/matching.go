@@ -77,7 +77,7 @@ func (e *Endpoint) unmapID(n uint32) {
 }
 
 // receiveAcknowledgement ends retransmission (§4.2) and may carry the response (§5.2.1).
-func (e *Endpoint) receiveAcknowledgement(from peer.Addr, v *message.View) Verdict {
+func (e *Endpoint) receiveAcknowledgement(from *peer.Addr, v *message.View) Verdict {
 	n, ok := e.findID(from.Remote(), v.ID())
 	if ok {
 		x := e.exchanges.at(n)
@@ -139,16 +139,19 @@ func (e *Endpoint) deliver(n uint32) Verdict {
 }
 
 // receiveResponse takes a response in a message of its own (§5.2.2, §5.2.3).
-func (e *Endpoint) receiveResponse(key uint32, from peer.Addr, v *message.View) Verdict {
-	n, expected := e.findRequest(from, v.Token())
-	r := record{from: from, id: v.ID(), class: classOf(v), fate: silent, hash: key}
+func (e *Endpoint) receiveResponse(key uint32, from *peer.Addr, v *message.View) Verdict {
+	n, expected := e.findRequest(*from, v.Token())
+	f := silent
 	if v.Type() == message.Confirmable {
-		if r.fate = rejected; expected {
-			r.fate = acknowledged
+		if f = rejected; expected {
+			f = acknowledged
 		}
 	}
-	if expected || r.fate == rejected {
-		if _, ok := e.dedup.insert(e.now, r); !ok {
+	if expected || f == rejected {
+		if _, r := e.dedup.insert(e.now, classOf(v), key, f); r != nil {
+			r.from.Assign(from)
+			r.id = v.ID()
+		} else {
 			e.stats.NotRemembered++
 		}
 	}
@@ -157,13 +160,13 @@ func (e *Endpoint) receiveResponse(key uint32, from peer.Addr, v *message.View) 
 		// §5.3.2: "In case a message carrying a response is unexpected [...], the response is
 		// rejected". RFC 7641 §3.6: a notification that nobody waits for too, whatever its
 		// type, so that the server stops.
-		if r.fate == rejected || v.Has(message.Observe) {
-			e.emitEmpty(from, message.Reset, v.ID())
+		if f == rejected || v.Has(message.Observe) {
+			e.emitEmpty(*from, message.Reset, v.ID())
 		}
 		return Verdict{}
 	}
-	if r.fate == acknowledged {
-		e.emitEmpty(from, message.Acknowledgement, v.ID())
+	if f == acknowledged {
+		e.emitEmpty(*from, message.Acknowledgement, v.ID())
 	}
 	return e.deliver(n)
 }
@@ -178,7 +181,7 @@ func (e *Endpoint) RejectResponse(now time.Time, from peer.Addr, id message.ID) 
 	}
 	e.stats.AcknowledgementsSent--
 	e.stats.ResetsSent++
-	if _, r := e.dedup.find(e.now, e.dedup.key(&from, id, true), from, id, true); r != nil {
+	if _, r := e.dedup.find(e.now, e.dedup.key(&from, id, true), &from, id, true); r != nil {
 		e.dedup.settle(r, rejected)
 	}
 }
@@ -192,7 +195,7 @@ func (e *Endpoint) receiveReset(from peer.Addr, id message.ID) Verdict {
 			return Verdict{}
 		}
 	}
-	if _, r := e.dedup.find(e.now, e.dedup.key(&from, id, true), from, id, true); r != nil && r.fate == promised {
+	if _, r := e.dedup.find(e.now, e.dedup.key(&from, id, true), &from, id, true); r != nil && r.fate == promised {
 		e.stats.ResetsReceived++
 		return Verdict{Kind: InboundReset, Inbound: Inbound(e.requests.handle(r.link - 1))}
 	}

@@ -1,11 +1,16 @@
 package reliability
 
+import "math"
+
 // An instant is a time in nanoseconds since the first input of an Endpoint. Tables hold
 // instants, as a time.Time has a pointer.
 type instant int64
 
 // maxIdleTimers is for how many timers memory is kept while none is set: 320 KiB.
 const maxIdleTimers = 1 << 14
+
+// never is after everything.
+const never = instant(math.MaxInt64)
 
 // A timer is due at a time and belongs to a cell of a slab.
 type timer struct {
