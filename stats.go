@@ -6,6 +6,7 @@ import (
 	"github.com/motewire/coap/blockwise"
 	"github.com/motewire/coap/observe"
 	"github.com/motewire/coap/reliability"
+	"github.com/motewire/coap/transport"
 )
 
 // Stats are counters since the start, and what is held now. Names are stable; the value
@@ -31,6 +32,9 @@ type Stats struct {
 	// NotificationsStale came to this client behind newer ones, NotificationsConflated were
 	// overtaken by newer ones before the loop over the observation took them.
 	NotificationsStale, NotificationsConflated uint64
+	// ReceiveDrops are datagrams that the system dropped because a socket's receive buffer
+	// was full: they arrived and nobody saw them. 0 where the system does not tell.
+	ReceiveDrops uint64
 	// HandlersAway is how many handlers run beside the quick ones, or wait detached, now.
 	HandlersAway int64
 }
@@ -58,6 +62,10 @@ func (n *core) sum(shards []*shard) Stats {
 			uploads, responses = shard.eng.assembler.Stats(), shard.eng.responses.Stats()
 		}
 		shard.mu.Unlock()
+		if c, ok := shard.conn.(transport.DropCounter); ok {
+			n, _ := c.ReceiveDrops()
+			s.ReceiveDrops += n
+		}
 		addFields(&s.Messages, &messages)
 		addFields(&s.Observations, &observations)
 		addFields(&s.Uploads, &uploads)

@@ -1,6 +1,7 @@
 package coap_test
 
 import (
+	"context"
 	"encoding/json"
 	"slices"
 	"testing"
@@ -19,7 +20,7 @@ func TestStatsNamesAreStable(t *testing.T) {
 		t.Fatal(err)
 	}
 	expectNames(t, got, "Messages", "Observations", "Uploads", "Responses", "Requests", "HandlerPanics", "Shed", "SlowHandlers",
-		"GroupResponsesDropped", "NotificationsStale", "NotificationsConflated", "HandlersAway")
+		"GroupResponsesDropped", "NotificationsStale", "NotificationsConflated", "ReceiveDrops", "HandlersAway")
 	var messages map[string]json.RawMessage
 	if err := json.Unmarshal(got["Messages"], &messages); err != nil {
 		t.Fatal(err)
@@ -46,5 +47,23 @@ func expectNames(t *testing.T, got map[string]json.RawMessage, want ...string) {
 		if !slices.Contains(want, name) {
 			t.Errorf("%s is new: name it here", name)
 		}
+	}
+}
+
+// A lossyFeed is a feed whose receive buffer was full seven times.
+type lossyFeed struct{ *feed }
+
+func (lossyFeed) ReceiveDrops() (uint64, bool) { return 7, true }
+
+// What the sockets lost is summed, where they tell.
+func TestStatsReceiveDrops(t *testing.T) {
+	var s coap.Server
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	if err := s.Serve(ctx, lossyFeed{newFeed(nil)}, newFeed(nil), lossyFeed{newFeed(nil)}); err != nil {
+		t.Fatal(err)
+	}
+	if n := s.Stats().ReceiveDrops; n != 14 {
+		t.Errorf("%d, want 14", n)
 	}
 }

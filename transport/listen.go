@@ -48,16 +48,20 @@ type UDP struct {
 	local netip.AddrPort
 	v4    bool // sends and receives IPv4
 	v6    bool // likewise IPv6; both for a dual-stack socket
+	drops drops
 }
 
 // A batcher moves the batches of one socket in the way of one system.
 type batcher interface {
 	read(p []Packet) (int, error)
 	write(p []Packet) (int, error)
+	// dropped returns the system's counter of datagrams dropped on arrival.
+	dropped() (n uint32, ok bool)
 }
 
 // A system is one way to use sockets: native is the best of this system.
 type system struct {
+	name    string
 	options func(fd uintptr, v6 bool) error // for a socket not yet bound
 	batcher func(*UDP) (batcher, error)
 }
@@ -216,4 +220,7 @@ func (u *UDP) WriteBatch(p []Packet) (int, error) { return u.batch.write(p) }
 func (u *UDP) LocalAddr() netip.AddrPort { return u.local }
 
 // Close closes the socket and ends pending and future calls with net.ErrClosed.
-func (u *UDP) Close() error { return u.sock.Close() }
+func (u *UDP) Close() error {
+	u.ReceiveDrops() // for the last time
+	return u.sock.Close()
+}

@@ -118,6 +118,14 @@ func (l *lossy) tell(p *Packet, sent, dropped bool) {
 	}
 }
 
+// ReceiveDrops returns what the Conn within lost, without the losses made here.
+func (l *lossy) ReceiveDrops() (n uint64, ok bool) {
+	if c, ok := l.Conn.(DropCounter); ok {
+		return c.ReceiveDrops()
+	}
+	return 0, false
+}
+
 func (l *lossy) JoinGroup(group netip.Addr, ifi *net.Interface) error {
 	if j, ok := l.Conn.(Joiner); ok {
 		return j.JoinGroup(group, ifi)

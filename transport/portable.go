@@ -59,6 +59,7 @@ type choice struct {
 var errLocalFamily = errors.New("the local address is of another family than the remote one")
 
 var portableSystem = system{
+	name:    "portable",
 	options: func(uintptr, bool) error { return nil },
 	batcher: newPortable,
 }
@@ -179,6 +180,9 @@ func (b *portable) write(p []Packet) (n int, err error) {
 	}
 	return n, nil
 }
+
+// dropped tells nothing: package net has no such counter.
+func (b *portable) dropped() (n uint32, ok bool) { return 0, false }
 
 // mark returns the control message that names the local address to send from, nil for
 // none.

@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-var native = system{options: setOptions, batcher: newMmsg}
+var native = system{name: "mmsg", options: setOptions, batcher: newMmsg}
 
 func setReusePort(fd uintptr) error {
 	return unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)

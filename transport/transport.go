@@ -91,4 +91,6 @@ type Joiner interface {
 var (
 	_ Conn   = (*UDP)(nil)
 	_ Joiner = (*UDP)(nil)
+
+	_ DropCounter = (*UDP)(nil)
 )
