@@ -148,6 +148,19 @@ func (a *Addr) Words() (hi, lo, localHi, localLo, rest uint64) {
 	return a.hi, a.lo, a.localHi, a.localLo, uint64(a.scope)<<16 | uint64(a.port)
 }
 
+// Set4 makes a the remote endpoint with an IPv4 address in network order, its local address
+// unknown. With SetLocal4 it is FromBytes and WithLocalBytes for the path that every
+// datagram takes: the words are written in their place and nothing is copied.
+func (a *Addr) Set4(ip [4]byte, port uint16) {
+	*a = Addr{lo: mapped(ip), port: port}
+}
+
+// SetLocal4 sets the local address to an IPv4 address in network order.
+func (a *Addr) SetLocal4(ip [4]byte) { a.localHi, a.localLo = 0, mapped(ip) }
+
+// mapped returns the lower half of an IPv4-mapped address.
+func mapped(ip [4]byte) uint64 { return 0xffff<<32 | uint64(binary.BigEndian.Uint32(ip[:])) }
+
 // Assign sets a to b by words. Where b was written a moment ago, that costs a fraction of a
 // plain assignment, whose wider moves wait until the words of b have left the processor's
 // store buffer.

@@ -181,3 +181,20 @@ func TestAllocations(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// What is set in place is what is made of the same bytes.
+func TestSetInPlace(t *testing.T) {
+	ip, local := [16]byte{10: 0xff, 11: 0xff, 12: 192, 13: 0, 14: 2, 15: 1}, [16]byte{10: 0xff, 11: 0xff, 12: 127, 15: 2}
+	want := FromBytes(&ip, 0, 5683)
+	a := FromBytes(&[16]byte{0xfe, 0x80, 15: 9}, 7, 1).WithLocalBytes(&[16]byte{0xfe, 0x80, 15: 8})
+	if a.Set4([4]byte(ip[12:]), 5683); a != want {
+		t.Errorf("Set4: %v, local %v, want %v", a, a.Local(), want)
+	}
+	if a.SetLocal4([4]byte(local[12:])); a != want.WithLocalBytes(&local) {
+		t.Errorf("SetLocal4: %v, local %v", a, a.Local())
+	}
+	b := want.WithScope(3).WithLocalBytes(&local)
+	if a.Assign(&b); a != b {
+		t.Errorf("Assign: %v, want %v", a, b)
+	}
+}

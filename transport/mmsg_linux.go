@@ -75,10 +75,10 @@ func (f *frames) expect(i int) {
 }
 
 // address prepares message i to be sent to a peer.
-func (f *frames) address(i int, to peer.Addr) {
+func (f *frames) address(i int, to *peer.Addr) {
 	h := &f.hdrs[i].hdr
 	ip := to.Bytes()
-	if !f.v6 && to.Is4() && !to.Local().Is6() {
+	if !f.v6 && to.Is4() && !localIs6(to) {
 		sa := (*unix.RawSockaddrInet4)(unsafe.Pointer(&f.names[i]))
 		*sa = unix.RawSockaddrInet4{Family: unix.AF_INET, Port: swapped(to.Port()), Addr: [4]byte(ip[12:])}
 		h.Namelen = unix.SizeofSockaddrInet4
@@ -89,13 +89,20 @@ func (f *frames) address(i int, to peer.Addr) {
 	h.SetControllen(f.choose(i, to))
 }
 
+// localIs6 reports whether the local address is known and not IPv4.
+func localIs6(to *peer.Addr) bool {
+	_, _, hi, lo, _ := to.Words()
+	return hi|lo != 0 && (hi != 0 || lo>>32 != 0xffff)
+}
+
 // choose writes the control message that names the source address and the interface, and
 // returns its length, 0 where the system is to choose.
-func (f *frames) choose(i int, to peer.Addr) int {
-	local := to.LocalBytes()
-	if local == [16]byte{} && (to.Scope() == 0 || !to.IsMulticast()) {
+func (f *frames) choose(i int, to *peer.Addr) int {
+	_, _, hi, lo, _ := to.Words()
+	if hi|lo == 0 && (to.Scope() == 0 || !to.IsMulticast()) {
 		return 0
 	}
+	local := to.LocalBytes()
 	c := unsafe.Pointer(&f.controls[i])
 	h := (*unix.Cmsghdr)(c)
 	data := unsafe.Add(c, unix.CmsgLen(0))
@@ -115,7 +122,7 @@ func (f *frames) choose(i int, to peer.Addr) int {
 func (f *frames) take(i int, p *Packet) {
 	h := &f.hdrs[i].hdr
 	p.N = int(f.hdrs[i].n)
-	p.Peer = f.name(i)
+	f.name(i, &p.Peer)
 	p.Multicast = false
 	p.Truncated = h.Flags&unix.MSG_TRUNC != 0
 	p.Err = nil
@@ -135,18 +142,16 @@ func (f *frames) take(i int, p *Packet) {
 // address that the system would answer it from: they differ unless the destination is
 // that address itself.
 func (p *Packet) arrive4(destination, source [4]byte) {
-	ip := map4(source)
-	if source == [4]byte{} {
-		ip = map4(destination)
-		addr := netip.AddrFrom4(destination)
-		p.Multicast = addr.IsMulticast() || destination == [4]byte{255, 255, 255, 255}
-		if p.Multicast {
-			ip = [16]byte{}
-		}
-	} else {
+	if source != [4]byte{} {
 		p.Multicast = destination != source
+		p.Peer.SetLocal4(source)
+		return
 	}
-	p.Peer = p.Peer.WithLocalBytes(&ip)
+	addr := netip.AddrFrom4(destination)
+	p.Multicast = addr.IsMulticast() || destination == [4]byte{255, 255, 255, 255}
+	if !p.Multicast {
+		p.Peer.SetLocal4(destination)
+	}
 }
 
 // arrive6 is arrive4 for IPv6, where the system names no source for multicast.
@@ -177,8 +182,7 @@ func (f *frames) takeError(i int, p *Packet) bool {
 		switch {
 		case c.is(unix.SOL_IP, unix.IP_PKTINFO, unix.SizeofInet4Pktinfo):
 			// The ICMP message came to the address that the datagram was sent from.
-			ip := map4([4]byte(c.data[8:12]))
-			p.Peer = p.Peer.WithLocalBytes(&ip)
+			p.Peer.SetLocal4([4]byte(c.data[8:12]))
 		case c.is(unix.SOL_IP, unix.IP_RECVERR, sizeofExtendedErr),
 			c.is(unix.SOL_IPV6, unix.IPV6_RECVERR, sizeofExtendedErr):
 			if e := icmpError(c.data); e != nil {
@@ -207,15 +211,15 @@ func icmpError(data []byte) *DeliveryError {
 	return e
 }
 
-// name returns the address in message i.
-func (f *frames) name(i int) peer.Addr {
+// name sets a to the address in message i.
+func (f *frames) name(i int, a *peer.Addr) {
 	sa := &f.names[i]
 	if sa.Family == unix.AF_INET {
 		sa := (*unix.RawSockaddrInet4)(unsafe.Pointer(sa))
-		ip := map4(sa.Addr)
-		return peer.FromBytes(&ip, 0, swapped(sa.Port))
+		a.Set4(sa.Addr, swapped(sa.Port))
+		return
 	}
-	return peer.FromBytes(&sa.Addr, sa.Scope_id, swapped(sa.Port))
+	*a = peer.FromBytes(&sa.Addr, sa.Scope_id, swapped(sa.Port))
 }
 
 // swapped turns a port between network and native order.
@@ -223,10 +227,6 @@ func swapped(port uint16) uint16 {
 	var b [2]byte
 	binary.BigEndian.PutUint16(b[:], port)
 	return binary.NativeEndian.Uint16(b[:])
-}
-
-func map4(ip [4]byte) [16]byte {
-	return [16]byte{10: 0xff, 11: 0xff, 12: ip[0], 13: ip[1], 14: ip[2], 15: ip[3]}
 }
 
 // A cursor walks over the control messages of one received message.

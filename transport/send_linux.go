@@ -59,7 +59,7 @@ func (b *mmsg) write(p []Packet) (n int, err error) {
 func (s *sender) send(raw syscall.RawConn, p []Packet) (n int, err error) {
 	for i := range p {
 		s.hold(i, p[i].Buf[:p[i].N])
-		s.address(i, p[i].Peer)
+		s.address(i, &p[i].Peer)
 		p[i].Err = nil
 	}
 	defer s.release(len(p))
