@@ -30,7 +30,7 @@ func TestStatsNamesAreStable(t *testing.T) {
 		"AcknowledgementsReceived", "ResetsReceived", "IgnoredAcknowledgements", "IgnoredResets",
 		"IgnoredMulticast", "IgnoredEmpty", "UnexpectedResponses", "AcknowledgementsSent", "ResetsSent",
 		"Transmissions", "Retransmissions", "Timeouts", "ResponseTimeouts", "Unreachable",
-		"OverloadInbound", "OverloadDedup", "NotRemembered", "RepliesUnstored", "ResponsesLost", "Refused",
+		"OverloadInbound", "OverloadDedup", "NotRemembered", "RepliesUnstored", "RepliesWaived", "RequestsAgain", "ResponsesLost", "Refused",
 		"EvictedNonConfirmable", "EvictedIdempotent", "EvictedNonIdempotent",
 		"PendingRequests", "OpenExchanges", "Remembered", "RememberedBytes", "Peers")
 }

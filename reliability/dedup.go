@@ -210,14 +210,14 @@ func (d *dedup) records() (n int) {
 // maxEvictions bounds the work for one message where the budget ends.
 const maxEvictions = 32
 
-// makeRoom evicts old records until n bytes more are within the budget, or until ready
-// says that they are not needed: evicting has left enough for use again.
+// makeRoom evicts old records until n bytes more are within the budget, or until they are
+// not needed: ready says that evicting has left enough for use again.
 func (d *dedup) makeRoom(now instant, n int, ready func() bool) bool {
 	for range maxEvictions {
-		if d.affords(n) || ready() {
+		if d.affords(n) || ready() && d.affords(0) {
 			return true
 		}
-		if len(d.spare)+len(d.replies.spare) > 0 { // of the other kind
+		if len(d.spare)+len(d.replies.spare) > 0 { // of the other kind, or the budget is exceeded
 			d.chunks -= len(d.spare)
 			d.spare, d.replies.spare = nil, nil
 			continue

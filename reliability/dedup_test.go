@@ -504,3 +504,53 @@ func TestAnticipateChangesNothing(t *testing.T) {
 		t.Errorf("from %+v to %+v", before, after)
 	}
 }
+
+// The guarantee at the budget: as long as the others have room, no request that must not
+// run twice is forgotten in its lifetime, whatever idempotent ones come; and of these, the
+// newest are remembered. What is gone before its time is counted.
+func TestGuaranteeAtTheBudget(t *testing.T) {
+	const budget, perExchange = 2 << 20, 112
+	b := newBench(t, Config{DedupBytes: budget})
+	post := parse(t, encode(message.Confirmable, message.POST, 1, "1234567", ""))
+	get := parse(t, encode(message.Confirmable, message.GET, 2, "1234567", ""))
+	non := parse(t, encode(message.NonConfirmable, message.GET, 3, "1234567", ""))
+	reply := func(i int) []byte { return encode(0, message.Content, 0, "1234567", fmt.Sprintf("%08d", i)) }
+	const posts, getsPerPost = 4000, 40
+	gets := 0
+	for i := range posts {
+		b.serve(numbered(i), post, reply(i))
+		for range getsPerPost {
+			b.serve(numbered(gets), get, reply(gets))
+			b.serve(numbered(gets), non, reply(gets))
+			gets++
+		}
+		b.now = b.now.Add(240 * time.Second / posts)
+	}
+	b.events()
+	s := b.e.Stats()
+	if s.EvictedNonIdempotent != 0 || s.EvictedIdempotent == 0 || s.EvictedNonConfirmable == 0 {
+		t.Fatalf("counters %+v", s)
+	}
+	gone := s.EvictedIdempotent + s.EvictedNonConfirmable
+	if uint64(s.Remembered)+gone != s.Received { // no lifetime was long enough to end
+		t.Errorf("%d remembered and %d evicted of %d", s.Remembered, gone, s.Received)
+	}
+	for i := range posts {
+		if v := b.serve(numbered(i), post, nil); v != (Verdict{Duplicate: true}) {
+			t.Fatalf("POST %d of %d: %+v", i, posts, v)
+		}
+		want := reply(i)
+		writeHeader(want, message.Acknowledgement, 1)
+		b.want(want)
+	}
+	// Two classes share what the third leaves.
+	newest := (budget/perExchange - posts) / 2 * 3 / 4
+	for i := gets - newest; i < gets; i++ {
+		if v := b.serve(numbered(i), get, nil); v != (Verdict{Duplicate: true}) {
+			t.Fatalf("GET %d of the %d newest: %+v", i-gets+newest, newest, v)
+		}
+	}
+	if s.RememberedBytes > budget*9/8 {
+		t.Errorf("%d bytes", s.RememberedBytes)
+	}
+}

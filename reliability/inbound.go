@@ -89,6 +89,7 @@ func (e *Endpoint) repeatRequest(multicast bool, ref uint32, r *record) Verdict 
 	}
 	r.link = n + 1
 	e.dedup.settle(r, pending)
+	e.stats.RequestsAgain++
 	verdict := e.handUp(n, ref, r, &r.from, multicast)
 	verdict.Duplicate = true
 	return verdict
@@ -157,7 +158,9 @@ type RespondOptions struct {
 	// message (§5.2.3), unless the request came by multicast.
 	Confirmable bool
 	// NoStore: the reply need not be remembered, since handling the request again does no
-	// harm. A duplicate of it is a Request again (§4.5).
+	// harm: it is a GET or FETCH, say, with a reply that is long. A duplicate is a Request
+	// again (§4.5), whose reply is an Acknowledgement of the same message ID. It concerns
+	// piggybacked replies alone.
 	NoStore bool
 }
 
@@ -227,6 +230,7 @@ func (e *Endpoint) keepReply(n uint32, r *record, datagram []byte, o RespondOpti
 	class := r.class
 	switch {
 	case o.NoStore:
+		e.stats.RepliesWaived++
 		e.dedup.settle(r, repeatable)
 	case e.dedup.replies.fits(class, len(datagram)):
 		e.dedup.reply(r, datagram)

@@ -339,7 +339,35 @@ func TestUnstoredReplyIsMadeAgain(t *testing.T) {
 			t.Fatalf("copy %d: reply %x", i, reply)
 		}
 	}
-	if s := b.e.Stats(); s.Remembered != 1 || s.Requests != 3 {
+	if s := b.e.Stats(); s.Remembered != 1 || s.Requests != 3 || s.RepliesWaived != 3 || s.RequestsAgain != 2 || s.RepliesRepeated != 0 {
+		t.Errorf("counters %+v", s)
+	}
+	// One of its answers may be stored, and one may come late.
+	x := b.request(alice, get)
+	if reply := encode(0, message.Content, 0, "t", "stored"); !b.e.Respond(b.now, x, reply, RespondOptions{}) {
+		t.Fatal("not piggybacked")
+	}
+	if v := b.receive(alice, get); v != (Verdict{Duplicate: true}) {
+		t.Fatalf("after a stored answer: %+v", v)
+	}
+	b.want(encode(message.Acknowledgement, message.Content, 9, "t", "stored"))
+}
+
+// A request answered separately is not handled again, whatever NoStore says: its duplicate
+// gets the Empty Acknowledgement.
+func TestSeparateReplyIsNotMadeAgain(t *testing.T) {
+	b := newBench(t, Config{})
+	get := encode(message.Confirmable, message.GET, 9, "t", "")
+	x := b.request(alice, get)
+	b.e.Acknowledge(b.now, x)
+	b.want(empty(message.Acknowledgement, 9))
+	b.e.Respond(b.now, x, encode(0, message.Content, 0, "t", "p"), RespondOptions{NoStore: true})
+	b.events()
+	if v := b.receive(alice, get); v != (Verdict{Duplicate: true}) {
+		t.Errorf("duplicate: %+v", v)
+	}
+	b.want(empty(message.Acknowledgement, 9))
+	if s := b.e.Stats(); s.RepliesWaived != 0 || s.RequestsAgain != 0 {
 		t.Errorf("counters %+v", s)
 	}
 }

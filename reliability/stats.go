@@ -34,6 +34,8 @@ type Stats struct {
 	OverloadDedup   uint64 // requests not taken: DedupBytes full of requests in hand
 	NotRemembered   uint64 // responses delivered without a record for the same reason
 	RepliesUnstored uint64 // replies that found no room
+	RepliesWaived   uint64 // replies not stored as RespondOptions.NoStore allowed
+	RequestsAgain   uint64 // duplicates handed up as Requests, for want of a stored reply
 	ResponsesLost   uint64 // separate and Non-confirmable responses not sent: limits, message IDs
 	Refused         uint64 // by Send: limits
 
