@@ -17,9 +17,10 @@ const errorsEvery = 16
 
 // A mmsg moves batches by recvmmsg and sendmmsg.
 type mmsg struct {
-	raw    syscall.RawConn
-	v6     bool
-	reader reader
+	raw      syscall.RawConn
+	v6       bool
+	segments bool // runs of packets leave as one message
+	reader   reader
 
 	mu      sync.Mutex
 	senders []*sender // idle ones; as many exist as goroutines wrote at the same time
@@ -31,6 +32,7 @@ func newMmsg(u *UDP) (batcher, error) {
 		return nil, err
 	}
 	b := &mmsg{raw: raw, v6: u.v6}
+	b.segments = u.segments && b.canSegment()
 	b.reader.frames = newFrames(u.v6)
 	for i := range b.reader.hdrs {
 		b.reader.expect(i)

@@ -29,6 +29,11 @@ type Config struct {
 	// MulticastHops is the TTL and hop limit of multicast datagrams, 1 to 255. Zero
 	// means the system's default, which is 1: the own link.
 	MulticastHops int
+	// NoSegments hands every datagram to the system by itself. Else a run of datagrams to
+	// one peer, equally long but for the last, goes to Linux as one (UDP_SEGMENT) for a
+	// fraction of the price. A capture on the sending host shows it as one datagram, and
+	// an ICMP error from this host itself tells of the first in it alone.
+	NoSegments bool
 }
 
 func (c Config) withDefaults() Config {
@@ -49,6 +54,8 @@ type UDP struct {
 	v4    bool // sends and receives IPv4
 	v6    bool // likewise IPv6; both for a dual-stack socket
 	drops drops
+
+	segments bool // Config.NoSegments is not set
 }
 
 // A batcher moves the batches of one socket in the way of one system.
@@ -130,6 +137,8 @@ func open(ctx context.Context, network, address string, cfg Config, sys system) 
 		local: local,
 		v4:    v4 || network == "udp" && local.Addr().IsUnspecified(),
 		v6:    !v4,
+
+		segments: !cfg.NoSegments,
 	}, nil
 }
 

@@ -15,7 +15,8 @@ type sender struct {
 	boundOnce  func(fd uintptr)      // attempt, bound once so that a call allocates nothing
 	boundUntil func(fd uintptr) bool // attempt until the socket takes a datagram
 	next, end  int                   // the messages that wait
-	sent       int                   // by the last attempt
+	first      [MaxBatch + 1]int     // the first packet of each message, and their number behind the last
+	sent       int                   // messages, by the last attempt
 	errno      syscall.Errno         // of the last attempt
 }
 
@@ -49,35 +50,60 @@ func (b *mmsg) write(p []Packet) (n int, err error) {
 		batch := p[:min(len(p), MaxBatch)]
 		p = p[len(batch):]
 		var sent int
-		sent, err = s.send(b.raw, batch)
+		sent, err = s.send(b.raw, batch, b.segments)
 		n += sent
 	}
 	return n, err
 }
 
-// send sends at most MaxBatch packets.
-func (s *sender) send(raw syscall.RawConn, p []Packet) (n int, err error) {
-	for i := range p {
-		s.hold(i, p[i].Buf[:p[i].N])
-		s.address(i, &p[i].Peer)
-		p[i].Err = nil
+// compose makes the messages for packets, one for each run of them if the system is to cut
+// it into segments, else one for each packet.
+func (s *sender) compose(p []Packet, segments bool) {
+	s.next, s.end = 0, 0
+	for i := 0; i < len(p); s.end++ {
+		n := 1
+		if segments {
+			n = runOf(p[i:])
+		}
+		s.first[s.end] = i
+		s.address(s.end, &p[i].Peer)
+		h := &s.hdrs[s.end].hdr
+		h.Iov = &s.iovs[i]
+		h.SetIovlen(n)
+		if n > 1 {
+			h.SetControllen(s.segment(s.end, int(h.Controllen), p[i].N))
+		}
+		for end := i + n; i < end; i++ {
+			s.hold(i, p[i].Buf[:p[i].N])
+			p[i].Err = nil
+		}
 	}
+	s.first[s.end] = len(p)
+}
+
+// send sends at most MaxBatch packets.
+func (s *sender) send(raw syscall.RawConn, p []Packet, segments bool) (n int, err error) {
 	defer s.release(len(p))
-	s.next, s.end = 0, len(p)
+	s.compose(p, segments)
 	for stale := 0; s.next < s.end; {
 		if err := s.submit(raw); err != nil {
 			return n, ended("write", err)
 		}
 		switch {
 		case s.errno == 0:
-			n += s.sent
+			n += s.first[s.next+s.sent] - s.first[s.next]
 			s.next += s.sent
 			stale = 0
 		case s.errno == unix.EINTR:
 		case mayBeStale(s.errno) && stale < maxStale:
 			stale++
+		case s.first[s.next+1]-s.first[s.next] > 1:
+			// Whatever the reason, a link's MTU or a driver that can't: each packet
+			// leaves, or meets its error, by itself.
+			rest, err := s.send(raw, p[s.first[s.next]:], false)
+			return n + rest, err
 		default:
-			p[s.next].Err = &DeliveryError{Err: s.errno}
+			p[s.first[s.next]].Err = &DeliveryError{Err: s.errno}
 			s.next++
 			stale = 0
 		}

@@ -6,7 +6,8 @@
 //
 // # How the system is used
 //
-// On Linux a batch is one recvmmsg or sendmmsg call, and neither direction allocates.
+// On Linux a batch is one recvmmsg or sendmmsg call, and neither direction allocates. Runs
+// of equally long datagrams to one peer leave as one message that the system cuts.
 // Elsewhere a batch that is read has one datagram, and a batch that is written is a call
 // per datagram.
 //

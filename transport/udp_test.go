@@ -168,6 +168,38 @@ func TestRoundTrip(t *testing.T) {
 	})
 }
 
+// Equally long packets in a row stay datagrams of their own, to each of two peers, with
+// the local address they name.
+func TestRunsOfEqualPackets(t *testing.T) {
+	settings(t, func(t *testing.T, s setting) {
+		one, two, client := s.listen(t, Config{}), s.listen(t, Config{}), s.client(t)
+		for _, run := range []int{1, 2, 3, 64} {
+			var p []Packet
+			for i := range 2 * 64 / run * run {
+				to := s.at(one)
+				if i/run%2 == 1 {
+					to = s.at(two).WithLocal(s.ask)
+				}
+				p = append(p, packet(to, fmt.Sprintf("%4d", i)))
+			}
+			send(t, client, p...)
+			for k, server := range []*UDP{one, two} {
+				var want []string
+				for i := range p {
+					if i/run%2 == k {
+						want = append(want, p[i].text())
+					}
+				}
+				for i, got := range receive(t, server, len(want), 64) {
+					if got.text() != want[i] || got.Peer.Remote() != peer.From(client.LocalAddr()) {
+						t.Fatalf("runs of %d, server %d, packet %d: %q from %v, want %q", run, k, i, got.text(), got.Peer, want[i])
+					}
+				}
+			}
+		}
+	})
+}
+
 // A reply leaves from the address that was asked.
 func TestAnswersFromAddressAsked(t *testing.T) {
 	if runtime.GOOS != "linux" {
