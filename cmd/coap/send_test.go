@@ -102,7 +102,6 @@ func TestExitStatuses(t *testing.T) {
 		{"observe " + up + "/none", exitClientError, "4.04 Not Found"},
 		{"observe " + resetting, exitProtocol, "reset by peer"},
 		{"observe --ack-timeout 0.01 --retries 1 " + silent, exitTimeout, "no acknowledgement"},
-		{"put -e " + strings.Repeat("x", 1153) + " " + up + "/value", exitUsage, "block-wise transfer is not supported yet"},
 		{"get 224.0.1.187/value", exitUsage, "224.0.1.187 is a group: coap discover asks all of it"},
 		{"get -P h/path coap://h/x", exitUsage, "a proxy is scheme, host and port alone"},
 		{"get -P coaps://h coap://h/x", exitUsage, "coaps:// is not supported yet"},
