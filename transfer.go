@@ -159,7 +159,7 @@ func (t *clientTransfer) up() (resp *Response, err error) {
 	counted, answered := false, false
 	defer func() {
 		if counted {
-			t.shard.uploadEnded(t.to, answered && !resp.partial())
+			t.shard.uploadEnded(t.to, answered && resp.Code != message.Empty && !resp.partial())
 		}
 	}()
 	for resends := 0; ; {
