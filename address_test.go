@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"strings"
 	"testing"
 
+	"github.com/motewire/coap/blockwise"
+	"github.com/motewire/coap/message"
 	"github.com/motewire/coap/peer"
 	"github.com/motewire/coap/transport"
 	"github.com/motewire/coap/transport/simnet"
@@ -30,6 +33,8 @@ func TestAddressesInTurn(t *testing.T) {
 		{"unreachable, then reached", []peer.Addr{v4, other}, map[peer.Addr]error{v4: ErrUnreachable}, 2, nil},
 		{"unreachable, then no socket", []peer.Addr{v4, v6}, map[peer.Addr]error{v4: ErrUnreachable}, 1, ErrUnreachable},
 		{"no socket, then unreachable", []peer.Addr{v6, v4}, map[peer.Addr]error{v4: ErrUnreachable}, 1, ErrUnreachable},
+		{"unreachable under way", []peer.Addr{v4, other}, map[peer.Addr]error{v4: &OpError{Err: &blockwise.Error{Offset: 64, Err: ErrUnreachable}}}, 1, ErrUnreachable},
+		{"unreachable at the first block", []peer.Addr{v4, other}, map[peer.Addr]error{v4: &OpError{Err: &blockwise.Error{Err: ErrUnreachable}}}, 2, nil},
 		{"reset, so it is there", []peer.Addr{v4, other}, map[peer.Addr]error{v4: ErrReset}, 1, ErrReset},
 	}
 	for _, tt := range tests {
@@ -51,5 +56,28 @@ func TestAddressesInTurn(t *testing.T) {
 				t.Errorf("%d tried, %v; want %d, %v", tried, err, tt.tried, tt.want)
 			}
 		})
+	}
+}
+
+// A stream of which one block was read goes to the next address from its start on.
+func TestStreamForNextAddress(t *testing.T) {
+	body := Stream(strings.NewReader(strings.Repeat("a", 32)+strings.Repeat("b", 32)+"c"), message.TextPlain)
+	if err := body.claim(); err != nil {
+		t.Fatal(err)
+	}
+	if block, last, err := body.stream.begin()(32); string(block) != strings.Repeat("a", 32) || last || err != nil {
+		t.Fatalf("%q, %t, %v", block, last, err)
+	}
+	second := body.stream.begin()
+	for _, want := range []string{"a", "b"} {
+		if block, _, err := second(32); string(block) != strings.Repeat(want, 32) || err != nil {
+			t.Fatalf("%q, %v, want %q", block, err, want)
+		}
+	}
+	if block, last, err := second(32); string(block) != "c" || !last || err != nil {
+		t.Fatalf("%q, %t, %v", block, last, err)
+	}
+	if _, _, err := body.stream.begin()(32); !errors.Is(err, ErrStreamUsed) {
+		t.Error(err)
 	}
 }

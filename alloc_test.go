@@ -167,7 +167,7 @@ func (e *echo) Close() error              { close(e.closed); return nil }
 
 // getAllocations is what a GET may cost at the client. The response belongs to the caller
 // and the call waits on a channel: these can't be had for nothing.
-const getAllocations = 14
+const getAllocations = 12
 
 func TestClientAllocations(t *testing.T) {
 	c := echoClient(t)
@@ -179,6 +179,15 @@ func TestClientAllocations(t *testing.T) {
 	t.Logf("%v allocations per GET", n)
 	if n > getAllocations {
 		t.Errorf("%v allocations per GET, want at most %d", n, getAllocations)
+	}
+	body := coap.Raw(make([]byte, 512))
+	n = testing.AllocsPerRun(1000, func() {
+		if _, err := c.Put(t.Context(), "coap://10.0.0.1/hello", body); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if n > getAllocations {
+		t.Errorf("%v allocations per PUT of one message, want at most %d", n, getAllocations)
 	}
 }
 

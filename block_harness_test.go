@@ -38,6 +38,9 @@ type blockServer struct {
 	runs     int
 	answers  map[requestID][]byte
 	id       message.ID
+	observer requestID // of the last registration
+	token    message.Token
+	key      []byte
 }
 
 type requestID struct {
@@ -200,13 +203,45 @@ func (s *blockServer) answer(from peer.Addr, v *message.View) *message.Message {
 	if !ok {
 		return &message.Message{Code: message.BadRequest}
 	}
+	observed := false
+	if n, ok := v.Observe(); ok && n == 0 {
+		s.observer.from, s.token, s.key, observed = from, v.Token(), blockwise.AppendKey(nil, v), true
+	}
 	if !found && (slice.More() || r.Blockwise) {
 		if snapshot.ETag.Len() == 0 {
 			snapshot.ETag = blockwise.ETag(snapshot.Body)
 		}
 		s.store.Keep(now, from, v, r.Body, snapshot)
 	}
-	return blockMessage(&r, &snapshot, slice)
+	m := blockMessage(&r, &snapshot, slice)
+	if observed {
+		m.Options = append(m.Options, uintOption(message.Observe, 1))
+	}
+	return m
+}
+
+// notify tells the last observer of a new state.
+func (s *blockServer) notify(sequence uint32, body []byte) {
+	s.serve(message.Content, body)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	snapshot := blockwise.Snapshot{Code: message.Content, Body: body, ETag: blockwise.ETag(body)}
+	s.store.KeepNotified(time.Now(), s.observer.from, s.key, nil, snapshot)
+	slice, _ := blockwise.Wish{}.Slice(len(body), s.szx)
+	m := blockMessage(&blockwise.Result{}, &snapshot, slice)
+	s.id++
+	m.Type, m.ID, m.Token = message.NonConfirmable, s.id, s.token
+	m.Options = append(m.Options, uintOption(message.Observe, sequence))
+	s.push(m)
+}
+
+// push sends a message to the last observer.
+func (s *blockServer) push(m *message.Message) {
+	datagram, err := m.MarshalBinary()
+	if err != nil {
+		s.t.Error(err)
+	}
+	s.conn.WriteBatch([]transport.Packet{{Buf: datagram, N: len(datagram), Peer: s.observer.from}})
 }
 
 // resultMessage is the answer where no handler runs.

@@ -115,7 +115,7 @@ func serveUDP(t *testing.T, h coap.Handler) (url string) {
 }
 
 // libcoapServer starts libcoap's server on a free port until the test ends.
-func libcoapServer(t *testing.T) (url string) {
+func libcoapServer(t *testing.T, args ...string) (url string) {
 	t.Helper()
 	path := libcoap(t, "coap-server")
 	probe, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
@@ -125,7 +125,7 @@ func libcoapServer(t *testing.T) (url string) {
 	addr := netip.MustParseAddrPort(probe.LocalAddr().String())
 	probe.Close()
 	var log bytes.Buffer
-	cmd := exec.Command(path, "-A", "127.0.0.1", "-p", fmt.Sprint(addr.Port()))
+	cmd := exec.Command(path, append([]string{"-A", "127.0.0.1", "-p", fmt.Sprint(addr.Port())}, args...)...)
 	cmd.Stdout, cmd.Stderr = &log, &log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

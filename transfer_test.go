@@ -14,7 +14,9 @@ import (
 
 	"github.com/motewire/coap"
 	"github.com/motewire/coap/blockwise"
+	"github.com/motewire/coap/coaptest"
 	"github.com/motewire/coap/message"
+	"github.com/motewire/coap/peer"
 	"github.com/motewire/coap/transport/simnet"
 )
 
@@ -421,5 +423,76 @@ func TestTransferProtocolError(t *testing.T) {
 		expectError(t, err, coap.ErrBlockProtocol, "block 0/0/1024, byte 0", "got Block2 7/1/32")
 		_, err = c.Put(t.Context(), s.url, coap.Raw(nil))
 		expectError(t, err, coap.ErrBlockProtocol)
+	})
+}
+
+// Peer.Do sends and fetches in blocks like Client.Do.
+func TestPeerTransfer(t *testing.T) {
+	withBlocks(t, 64, func(t *testing.T, s *blockServer) {
+		want, failed := randomBody(1, 3000), make(chan error, 1)
+		other := coaptest.NewUnstartedServer(coap.HandlerFunc(func(_ coap.ResponseWriter, r *coap.Request) {
+			body := coap.Stream(bytes.NewReader(want), message.OctetStream)
+			resp, err := r.Peer().Do(r.Context(), coap.NewRequest(message.POST, "/x", body))
+			var got []byte
+			if err == nil {
+				got, err = resp.Bytes()
+			}
+			if !bytes.Equal(got, want) {
+				err = fmt.Errorf("%d bytes, %w", len(got), err)
+			}
+			failed <- err
+			_, err = r.Peer().Do(r.Context(), coap.NewRequest(message.POST, "/x", body))
+			failed <- err
+		}))
+		other.Network = s.network
+		other.Start()
+		defer other.Close()
+		s.observer.from = peer.From(other.Addr)
+		s.push(&message.Message{Type: message.NonConfirmable, Code: message.POST, ID: 7})
+		if err := <-failed; err != nil {
+			t.Error(err)
+		}
+		expectError(t, <-failed, coap.ErrStreamUsed)
+	})
+}
+
+// Each block is an exchange of its own for Trace.
+func TestTransferTrace(t *testing.T) {
+	withBlocks(t, 32, func(t *testing.T, s *blockServer) {
+		var begun, ended int
+		c := s.client(func(c *coap.Client) {
+			c.Trace = &coap.Trace{Begin: func(coap.TraceExchange) { begun++ }, End: func(coap.TraceExchange) { ended++ }}
+		})
+		resp, err := c.Post(t.Context(), s.url, coap.Raw(randomBody(1, 90)), coap.BlockSize(32))
+		if err != nil {
+			t.Fatal(err)
+		}
+		expectBytes(t, resp, randomBody(1, 90))
+		if begun != 5 || ended != 5 {
+			t.Errorf("%d begun, %d ended, want 5", begun, ended)
+		}
+	})
+}
+
+// With No-Response for all classes a call ends when the last block has arrived.
+func TestTransferNoResponse(t *testing.T) {
+	withBlocks(t, 32, func(t *testing.T, s *blockServer) {
+		s.scripted(func(v *message.View) *message.Message {
+			if v.Has(message.NoResponse) {
+				s.runs++
+				return &message.Message{} // not even an Acknowledgement is needed
+			}
+			return nil
+		})
+		c := s.client(nil)
+		all := coap.NoResponse(coap.NoSuccess | coap.NoClientError | coap.NoServerError)
+		resp, err := c.Post(t.Context(), s.url, coap.Raw(randomBody(1, 90)), coap.BlockSize(32), coap.NonConfirmable, all)
+		if err != nil || resp.Code != message.Empty {
+			t.Fatalf("%v, %v", resp, err)
+		}
+		expectLines(t, s, "POST 1:0/1/32 size1=90 32", "POST 1:1/1/32 32", "POST 1:2/0/32 2:0/0/32 no-response 26")
+		if s.ran() != 1 {
+			t.Errorf("ran %d times", s.ran())
+		}
 	})
 }
