@@ -326,6 +326,25 @@ func TestProbingRateChargesRetransmissions(t *testing.T) {
 	}
 }
 
+// What takes the place of a Confirmable request that timed out goes at once, also before
+// what waits for PROBING_RATE, and no more than NSTART of these.
+func TestProbingRateAgain(t *testing.T) {
+	b := newBench(t, Config{Params: Params{AckRandomFactor: 1}})
+	large := string(make([]byte, 1018))
+	for _, token := range []string{"a", "b"} {
+		b.send(alice, encode(0, message.POST, 0, token, large), SendOptions{Confirmable: true, Expect: ExpectOne})
+	}
+	b.run(62*time.Second + 1)
+	again := SendOptions{Confirmable: true, Expect: ExpectOne, Again: true}
+	first := b.send(alice, encode(0, message.POST, 0, "c", large), again)
+	if all := b.events(); len(all) != 1 || all[0].Outbound != first || all[0].Kind != Transmit {
+		t.Fatalf("events %+v", all)
+	}
+	b.send(alice, encode(0, message.POST, 0, "d", large), again) // NSTART is 1
+	b.send(alice, encode(0, message.POST, 0, "e", large), SendOptions{Expect: ExpectOne, Again: true})
+	b.want()
+}
+
 // RFC 7252 §8.1: "Such multicast requests MUST be Non-confirmable." §8.2: "When matching a
 // response to a multicast request, only the token MUST match".
 func TestMulticastRequest(t *testing.T) {

@@ -26,7 +26,7 @@
 //
 // Requests and pings to a peer go in order. They wait while NStart Confirmable ones are
 // unacknowledged (§4.7), while the peer is silent and PROBING_RATE is used up beyond a
-// burst of 4,096 bytes, or while all message IDs are in use: 64,512 per
+// burst of 4,096 bytes (but see [SendOptions].Again), or while all message IDs are in use: 64,512 per
 // EXCHANGE_LIFETIME and peer, and 1,024 for all multicast groups together, as the two
 // must not overlap (§8.1). A Non-confirmable request waits for its place in the same
 // queue, but occupies none once it is sent. Requests to a group do not count towards

@@ -31,6 +31,7 @@ type exchange struct {
 	expect      Expect
 	confirmable bool
 	limited     bool   // a request or ping: counts against NSTART and PROBING_RATE
+	again       bool   // SendOptions.Again
 	internal    bool   // the layer above has no handle: a response that we send by ourselves
 	hasID       bool   // in byID
 	step        int8   // which timeout comes next: 1 up to MaxRetransmit+1
@@ -50,6 +51,12 @@ type SendOptions struct {
 	Expect      Expect
 	// Token is that of the datagram; needed unless Expect is ExpectNothing.
 	Token message.Token
+	// Again says that a Confirmable request takes the place of one that timed out, as it
+	// goes on with what the peer has answered before. It counts towards PROBING_RATE, but is
+	// not delayed by it, nor by requests that are: the rate is a rule for what was
+	// acknowledged or is Non-confirmable (§4.7), and backoff bounds this. The caller bounds
+	// how often. Without Confirmable it means nothing.
+	Again bool
 }
 
 // NewToken draws a token of eight random bytes that is not in use towards a peer, so
@@ -98,10 +105,11 @@ func (e *Endpoint) Send(now time.Time, to peer.Addr, datagram []byte, o SendOpti
 		return 0, err
 	}
 	x := e.exchanges.at(n)
+	x.again = o.Again && o.Confirmable
 	x.limited = o.Expect != ExpectNothing || message.Code(datagram[1]) == message.Empty
 	p := e.peers.at(x.peer)
 	handle := e.handle(n)
-	if ok, _ := e.admits(p, x); ok && (p.waiting.length == 0 || !x.limited) {
+	if ok, _ := e.admits(p, x); ok && (p.waiting.length == 0 || !x.limited || x.again) {
 		e.start(n)
 		return handle, nil
 	}

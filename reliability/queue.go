@@ -34,7 +34,7 @@ func (e *Endpoint) admits(p *peerState, x *exchange) (ok bool, at instant) {
 		}
 		// §4.7: "an endpoint does not exceed an average data rate of PROBING_RATE in
 		// sending to another endpoint that does not respond".
-		if at := e.probe(p, len(x.datagram)); at > e.now {
+		if at := e.probe(p, len(x.datagram)); at > e.now && !x.again {
 			return false, at
 		}
 	}
