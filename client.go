@@ -379,14 +379,9 @@ func (c *Client) shard(ctx context.Context, to peer.Addr) (*shard, error) {
 	return s, nil
 }
 
-// clientBodyBytes is the default of Limits.BodyBytes at a client.
-const clientBodyBytes = 64 << 20
-
 func (c *Client) open(ctx context.Context, network string) (*shard, error) {
 	if c.core == nil {
-		limits := c.Limits
-		orDefault(&limits.BodyBytes, clientBodyBytes)
-		n, err := newCore(c.Params, limits, c.Handler, c.Recognize)
+		n, err := newCore(c.Params, c.Limits, c.Handler, c.Recognize)
 		if err != nil {
 			return nil, err
 		}

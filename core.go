@@ -35,6 +35,7 @@ var implemented = []message.OptionNumber{
 type core struct {
 	params     Params
 	limits     Limits
+	responses  int // how many bytes of a response's body are held at this end
 	timing     timing
 	logger     *slog.Logger
 	trace      *Trace
@@ -68,6 +69,8 @@ func newCore(params Params, limits Limits, handler Handler, recognize []message.
 		return nil, err
 	}
 	n := &core{params: params, limits: limits.withDefaults(params), idle: make(chan struct{}, 1)}
+	n.responses = limits.BodyBytes // whose default is that of requests
+	orDefault(&n.responses, 64<<20)
 	n.undivided = min(n.limits.BlockBytes, n.limits.MessageBytes/2)
 	n.recognized = message.NewOptionSet(implemented...).With(recognize...)
 	if m, ok := handler.(*Mux); ok {

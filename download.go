@@ -79,7 +79,7 @@ func (k *remainder) all(r *Response) ([]byte, error) {
 
 // limit fails a body of more bytes than may be held.
 func (k *remainder) limit(size int64) {
-	most := k.transfer.shard.core.limits.BodyBytes
+	most := k.transfer.shard.core.responses
 	if size > int64(most) {
 		where := k.transfer.download.Where(ErrTooLarge)
 		where.Want, where.Got = fmt.Sprintf("at most %d bytes", most), fmt.Sprintf("%d or more", size)

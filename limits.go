@@ -24,8 +24,8 @@ type Limits struct {
 	// from 16 to 1024. Default 1024.
 	BlockBytes int
 	// BodyBytes is the longest body held in memory: of a request at a server, where a route
-	// has no [BodyLimit], of a response at a client. Default 1 MiB at a server, 64 MiB at a
-	// client.
+	// has no [BodyLimit], of a response at whoever asked. Default 1 MiB for requests, 64 MiB
+	// for responses.
 	BodyBytes int
 	// Transfers is how many unfinished request bodies a server holds, and how many
 	// responses of which further blocks may be asked for, TransfersPerPeer how many of one

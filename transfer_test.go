@@ -496,3 +496,36 @@ func TestTransferNoResponse(t *testing.T) {
 		}
 	})
 }
+
+// Both ends take what they asked for, but of others no more than a server does: bodies of
+// requests have a default limit of 1 MiB, those of responses one of 64 MiB.
+func TestDefaultBodyBytes(t *testing.T) {
+	const large = 1<<20 + 1
+	h := coap.HandlerFunc(func(w coap.ResponseWriter, r *coap.Request) {
+		if r.Method == message.GET {
+			w.Write(randomBody(1, large))
+			return
+		}
+		resp, err := r.Peer().Do(r.Context(), coap.NewRequest(message.GET, "/", coap.Body{}))
+		if err == nil {
+			var body []byte
+			body, err = resp.Bytes()
+			fmt.Fprint(w, len(body))
+		}
+		if err != nil {
+			t.Error(err)
+		}
+		if resp, err = r.Peer().Do(r.Context(), coap.NewRequest(message.PUT, "/", coap.Raw(make([]byte, large)))); err != nil || resp.Code != message.RequestEntityTooLarge {
+			t.Errorf("%v, %v", resp, err)
+		}
+	})
+	withServer(t, h, nil, func(t *testing.T, s *coaptest.Server) {
+		c := newClient(t, s, func(c *coap.Client) { c.Handler = h })
+		expectBytes(t, get(t, c, s.URL), randomBody(1, large))
+		resp, err := c.Post(t.Context(), s.URL, coap.Text("x"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkResponse(t, resp, message.Changed, fmt.Sprint(large))
+	})
+}
