@@ -108,3 +108,18 @@ func TestUploadAfterOneGivenUp(t *testing.T) {
 		}
 	})
 }
+
+// Where no response is wanted and nothing acknowledged, the last block may still come.
+func TestUploadWithoutResponse(t *testing.T) {
+	withBlocks(t, 32, func(t *testing.T, s *blockServer) {
+		s.serve(message.Changed, nil)
+		c := s.client(nil)
+		all := coap.NoResponse(coap.NoSuccess | coap.NoClientError | coap.NoServerError)
+		for i, want := range []string{"none", "01"} {
+			_, err := c.Put(t.Context(), s.url, coap.Raw(make([]byte, 100)), coap.BlockSize(32), all, coap.NonConfirmable)
+			if tag := tagsOf(t, s.take())[0]; tag != want || err != nil {
+				t.Errorf("upload %d: tag %s, %v, want %s", i, tag, err, want)
+			}
+		}
+	})
+}
