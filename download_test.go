@@ -244,6 +244,9 @@ func TestGroupBlocks(t *testing.T) {
 		}
 		resp := get(t, c, "coap://224.0.1.187/x", coap.NonConfirmable)
 		expectBytes(t, resp, randomBody(1, 100))
+		if list := s.take(); len(list) != 4 || list[1].Type() != message.Confirmable {
+			t.Errorf("%q", blockLines(list))
+		}
 	})
 }
 

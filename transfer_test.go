@@ -177,7 +177,8 @@ func TestTransferOptions(t *testing.T) {
 		c := s.client(nil)
 		first, _ := message.MakeToken([]byte("first"))
 		resp, err := c.Put(t.Context(), s.url, coap.Raw(randomBody(1, 70)), coap.BlockSize(64), coap.IfNoneMatch,
-			coap.NoResponse(coap.NoClientError), coap.ETag([]byte("x")), coap.Token(first))
+			coap.NoResponse(coap.NoClientError), coap.ETag([]byte("x")), coap.Token(first),
+			coap.Option(message.Size1, []byte{5})) // ours knows better
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -252,19 +253,22 @@ func TestMessageBytes(t *testing.T) {
 		if whole < 4 {
 			t.Errorf("%d blocks of 1024 bytes", whole)
 		}
-		narrow := s.client(func(c *coap.Client) { c.Limits.MessageBytes = 60 })
-		want := randomBody(1, 300)
-		resp, err := narrow.Put(t.Context(), s.url, coap.Raw(want))
-		if err != nil {
-			t.Fatal(err)
-		}
-		expectBytes(t, resp, want)
-		for _, v := range s.take() {
-			if len(v.Datagram()) > 60 {
-				t.Errorf("a message of %d bytes: %v", len(v.Datagram()), v)
+		for limit := 56; limit < 130; limit++ {
+			narrow := s.client(func(c *coap.Client) { c.Limits.MessageBytes = limit })
+			want := randomBody(1, 300)
+			resp, err := narrow.Put(t.Context(), s.url, coap.Raw(want))
+			if err != nil {
+				t.Fatalf("at most %d bytes: %v", limit, err)
+			}
+			expectBytes(t, resp, want)
+			for _, v := range s.take() {
+				if len(v.Datagram()) > limit {
+					t.Errorf("a message of %d bytes, at most %d: %v", len(v.Datagram()), limit, v)
+				}
 			}
 		}
-		_, err = narrow.Get(t.Context(), s.url+"/"+strings.Repeat("x", 60))
+		narrow := s.client(func(c *coap.Client) { c.Limits.MessageBytes = 60 })
+		_, err := narrow.Get(t.Context(), s.url+"/"+strings.Repeat("x", 60))
 		expectError(t, err, coap.ErrTooLarge)
 	})
 }
