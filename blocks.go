@@ -61,12 +61,19 @@ func (s *shard) resume(x *exchange) bool {
 		if s.eng.recall(x, x.req.Payload()) {
 			return x.snapshot.Content != nil
 		}
-		if !blockwise.Repeatable(x.req.Method) {
+		if !x.repeatable() {
 			x.incomplete()
 			return false
 		}
 	}
 	return true
+}
+
+// repeatable reports whether the handler may run again for a later block of a response that
+// is gone. A FETCH without payload may be one whose body came in blocks (RFC 7959 §2.7):
+// what it asked for is gone as well.
+func (x *exchange) repeatable() bool {
+	return blockwise.Repeatable(x.req.Method) && (x.req.Method != message.FETCH || len(x.req.Payload()) > 0)
 }
 
 // begins takes the first block of a body. It reports whether the handler has to run.

@@ -387,3 +387,21 @@ func TestTransferLimits(t *testing.T) {
 		}
 	}
 }
+
+// RFC 7959 §2.7: requests for later blocks of a response have no payload when that of a FETCH
+// went up in blocks. Once the response is gone they don't tell any more what was asked for;
+// where the payload comes along, the handler runs again.
+func TestServerFetchIsGone(t *testing.T) {
+	runs := 0
+	h := coap.HandlerFunc(func(w coap.ResponseWriter, r *coap.Request) { runs++; w.Write(r.Payload()) })
+	withServer(t, h, nil, func(t *testing.T, s *coaptest.Server) {
+		p := newBlockPeer(t, s)
+		expectAck(t, p.do(message.FETCH, "x", text(32), block1(0, true, 32)), message.Continue, 0, true, 32)
+		expectPiece(t, p.do(message.FETCH, "x", text(20), block1(1, false, 32), block2(0, 16)), message.Content, 0, true, 16, text(16))
+		time.Sleep(10 * time.Minute)
+		if v := p.do(message.FETCH, "x", "", block2(1, 16)); v.Code() != message.RequestEntityIncomplete || runs != 1 {
+			t.Errorf("%v after %d runs", v, runs)
+		}
+		expectPiece(t, p.do(message.FETCH, "x", text(52), block2(1, 16)), message.Content, 1, true, 16, text(52)[16:32])
+	})
+}

@@ -23,9 +23,10 @@
 //     where nothing is kept, it is 4.08. The handler does not run again.
 //   - Whole and Complete give a body. A request with a Block2 of NUM above 0 first looks for
 //     [Store.Find]; what is found is sliced and sent. What is not found is answered with 4.08,
-//     unless the method is [Repeatable]: then the handler runs, and the block is cut from what
-//     it makes anew. Any other request goes to the handler. [Result.IfNoneMatch] is checked
-//     when the body is committed (§2.10).
+//     unless the method is [Repeatable] and the request's own body is at hand, which a FETCH
+//     without payload may have left behind (§2.7): then the handler runs, and the block is cut
+//     from what it makes anew. Any other request goes to the handler. [Result.IfNoneMatch] is
+//     checked when the body is committed (§2.10).
 //
 // A response to Whole or Complete carries [Result.Block1] where [Result.Blockwise] says so.
 // Its body goes through [Wish.Slice]. Where that leaves something over ([Slice.More]), or
