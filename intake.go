@@ -72,7 +72,8 @@ func (e *engine) startIntake(x *exchange) bool {
 	return true
 }
 
-// await has a request wait until the handler has read its block.
+// await has a request wait until the handler has read its block. Where the response is there
+// already, the piece of it that is wanted is read.
 func (x *exchange) await() {
 	x.shard.input(func(time.Time, *outbox) {
 		if in := x.shard.eng.intakes[x.received.Transfer]; in != nil {
@@ -81,6 +82,9 @@ func (x *exchange) await() {
 			x.incomplete() // it ended in between
 		}
 	})
+	if !x.detached {
+		x.read()
+	}
 }
 
 // offer takes the request with a block. What was read before is answered at once.
@@ -227,7 +231,23 @@ func (in *intake) finish(with *exchange) {
 	case x.received.Outcome == blockwise.Continue && x.code == 0:
 		in.proceed(x)
 	default:
+		in.send(x)
+	}
+}
+
+// send answers with the handler's response. Reading it is the program's code, like the
+// handler.
+func (in *intake) send(x *exchange) {
+	read := false
+	defer func() {
+		if v := recover(); !read {
+			x.panicked(v)
+			x.forsake()
+			x.SetCode(message.InternalServerError)
+		}
 		x.finish()
 		in.shard.late(x)
-	}
+	}()
+	x.read()
+	read = true
 }

@@ -191,3 +191,45 @@ func TestStreamBodyDetachesAndPanics(t *testing.T) {
 		expectAck(t, upload(), message.InternalServerError, 1, false, 32)
 	})
 }
+
+// A panickingReader has one byte.
+type panickingReader struct{ told bool }
+
+func (p *panickingReader) Read(b []byte) (int, error) {
+	if p.told {
+		panic("read too far")
+	}
+	p.told = true
+	return copy(b, "x"), nil
+}
+
+// A handler that reads its request's body as it arrives may answer with a stream as well,
+// be it before the last block or behind it.
+func TestStreamBodyAnswersWithStream(t *testing.T) {
+	early, broken := false, false
+	h := func(w coap.ResponseWriter, r *coap.Request) {
+		if !early {
+			io.Copy(io.Discard, r.BodyReader())
+		}
+		if w.SetBody(coap.Stream(strings.NewReader(text(100)), message.OctetStream)); broken {
+			w.SetBody(coap.Stream(&panickingReader{}, message.OctetStream))
+		}
+	}
+	withServer(t, streaming(h), nil, func(t *testing.T, s *coaptest.Server) {
+		p := newBlockPeer(t, s)
+		for range 2 {
+			expectAck(t, p.do(message.PUT, "x", text(32), block1(0, true, 32)), message.Continue, 0, true, 32)
+			v := p.do(message.PUT, "x", text(32), block1(1, false, 32), block2(0, 64))
+			expectAck(t, v, message.Changed, 1, false, 32)
+			expectPiece(t, v, message.Changed, 0, true, 64, text(100)[:64])
+			expectPiece(t, p.do(message.PUT, "x", "", block2(1, 64)), message.Changed, 1, false, 64, text(100)[64:])
+			early = true
+		}
+		early, broken = false, true
+		expectAck(t, p.do(message.PUT, "x", text(32), block1(0, true, 32)), message.Continue, 0, true, 32)
+		expectAck(t, p.do(message.PUT, "x", text(32), block1(1, false, 32), block2(0, 64)), message.InternalServerError, 1, false, 32)
+		if n := s.Config.Stats(); n.HandlerPanics != 1 || n.HandlersAway != 0 {
+			t.Errorf("%+v", n)
+		}
+	})
+}
