@@ -218,12 +218,9 @@ func (x *exchange) whole() bool {
 	return !ok || b.Num > 0 || x.sentHere != nil || x.shard.begins(x)
 }
 
+// panicked makes a panic of the handler 5.00.
 func (x *exchange) panicked(v any) {
-	x.shard.core.stats.panics.Add(1)
-	if log := x.shard.core.logger; log != nil {
-		log.Error("coap: handler panicked", "panic", v, "peer", x.peer.String(),
-			"method", x.req.Method.String(), "path", x.req.Path(), "stack", string(debug.Stack()))
-	}
+	x.notePanic(v)
 	switch {
 	case !x.detached:
 		x.Reset()
@@ -232,6 +229,15 @@ func (x *exchange) panicked(v any) {
 		x.panicking = true
 	default:
 		x.shard.giveUp(x.inbound, failed)
+	}
+}
+
+// notePanic counts a panic and logs it.
+func (x *exchange) notePanic(v any) {
+	x.shard.core.stats.panics.Add(1)
+	if log := x.shard.core.logger; log != nil {
+		log.Error("coap: handler panicked", "panic", v, "peer", x.peer.String(),
+			"method", x.req.Method.String(), "path", x.req.Path(), "stack", string(debug.Stack()))
 	}
 }
 

@@ -210,7 +210,8 @@ func (in *intake) proceed(x *exchange) {
 	in.shard.late(x)
 }
 
-// finish gives the handler's response, which with has, to the request that waits, or to one that is to come.
+// finish gives the handler's response, which with has, to the request that waits, or to one
+// that is to come.
 func (in *intake) finish(with *exchange) {
 	with.decideCode()
 	in.shard.core.handlers.Add(-1)
@@ -241,7 +242,7 @@ func (in *intake) send(x *exchange) {
 	read := false
 	defer func() {
 		if v := recover(); !read {
-			x.panicked(v)
+			x.notePanic(v)
 			x.forsake()
 			x.SetCode(message.InternalServerError)
 		}
