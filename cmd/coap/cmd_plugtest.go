@@ -14,7 +14,7 @@ func (c *cli) plugtestCommand() *cobra.Command {
 		Short: "Serve the resources that plugtest clients expect",
 		Long: `plugtest serves what plugtest clients expect, Californium's among them: plain and
 separate responses, validation and creation, content negotiation, FETCH and PATCH,
-observation.
+block-wise transfer, observation. A request's body has 8192 bytes at most.
 
 coap discover localhost lists the resources. State is in memory. It runs until an interrupt
 or SIGTERM, finishes the requests in hand and ends with status 0.`,

@@ -15,10 +15,9 @@ type created struct {
 }
 
 func (c *created) add(m *coap.Mux) {
-	own := []coap.RouteOption{coap.Preconditions(), coap.BodyLimit(maxBody), coap.Hidden()}
-	m.HandleFunc("GET /create1", c.get, append(own, coap.Links(c.links))...)
-	m.HandleFunc("PUT /create1", c.put, own...)
-	m.HandleFunc("DELETE /create1", c.delete, own...)
+	m.HandleFunc("GET /create1", c.get, own(coap.Hidden(), coap.Links(c.links))...)
+	m.HandleFunc("PUT /create1", c.put, own(coap.Hidden())...)
+	m.HandleFunc("DELETE /create1", c.delete, own(coap.Hidden())...)
 }
 
 // links lists the resource in discovery while it exists.
@@ -33,7 +32,7 @@ func (c *created) links() []linkformat.Link {
 
 // meets checks the preconditions of a request and answers where they don't hold.
 func (c *created) meets(w coap.ResponseWriter, r *coap.Request) bool {
-	if meets(r.Message(), message.Tag{}, c.entity != nil) {
+	if meets(r, message.Tag{}, c.entity != nil) {
 		return true
 	}
 	w.SetCode(message.PreconditionFailed)
@@ -57,7 +56,7 @@ func (c *created) put(w coap.ResponseWriter, r *coap.Request) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.meets(w, r) {
-		if r.Message().IfNoneMatch() {
+		if r.IfNoneMatch() {
 			c.entity = nil
 		}
 		return

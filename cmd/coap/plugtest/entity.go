@@ -37,10 +37,11 @@ func (e entity) write(w coap.ResponseWriter) {
 
 // meets reports whether the preconditions of a request hold for a target (RFC 7252
 // §5.10.8). tag is its ETag, the zero Tag where it has none.
-func meets(v *message.View, tag message.Tag, exists bool) bool {
-	if exists && v.IfNoneMatch() {
+func meets(r *coap.Request, tag message.Tag, exists bool) bool {
+	if exists && r.IfNoneMatch() {
 		return false
 	}
+	v := r.Message()
 	if !v.Has(message.IfMatch) {
 		return true
 	}

@@ -16,12 +16,11 @@ type listed struct {
 }
 
 func (l *listed) add(m *coap.Mux) {
-	own := []coap.RouteOption{coap.Preconditions(), coap.BodyLimit(maxBody)}
-	m.HandleFunc("GET /fetch", l.guard(l.get), own...)
-	m.HandleFunc("PUT /fetch", l.guard(l.put), own...)
-	m.HandleFunc("FETCH /fetch", l.guard(l.fetch), own...)
-	m.HandleFunc("PATCH /fetch", l.guard(l.patch), own...)
-	m.HandleFunc("iPATCH /fetch", l.guard(l.patch), own...)
+	m.HandleFunc("GET /fetch", l.guard(l.get), own()...)
+	m.HandleFunc("PUT /fetch", l.guard(l.put), own()...)
+	m.HandleFunc("FETCH /fetch", l.guard(l.fetch), own()...)
+	m.HandleFunc("PATCH /fetch", l.guard(l.patch), own()...)
+	m.HandleFunc("iPATCH /fetch", l.guard(l.patch), own()...)
 }
 
 func (l *listed) entity() entity {
@@ -45,7 +44,7 @@ func (l *listed) guard(f func(coap.ResponseWriter, *coap.Request)) func(coap.Res
 // refuse returns the code and diagnostic payload for a request that is wrong before its
 // body is read, 0 for one that is not.
 func (l *listed) refuse(r *coap.Request) (code message.Code, text string) {
-	if !meets(r.Message(), l.entity().tag(), true) {
+	if !meets(r, l.entity().tag(), true) {
 		return message.PreconditionFailed, ""
 	}
 	if r.Method != message.GET {

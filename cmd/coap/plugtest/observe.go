@@ -2,6 +2,8 @@ package plugtest
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -20,6 +22,7 @@ const NotifyInterval = 10 * time.Millisecond
 // what a client has put there.
 type clock struct {
 	subject coap.Subject
+	render  func(now time.Time) string
 
 	mu     sync.Mutex
 	entity entity
@@ -28,13 +31,19 @@ type clock struct {
 
 func (s *Server) addClocks(m *coap.Mux) {
 	s.clocks[0].add(m, "/obs", coap.NotifyConfirmable)
+	s.clocks[0].addChanges(m, "/obs")
 	s.clocks[1].add(m, "/obs-non", coap.NotifyNonConfirmable)
+	s.clocks[1].addChanges(m, "/obs-non")
+	s.clocks[2].add(m, "/obs-large", coap.NotifyConfirmable)
 	m.HandleFunc("POST /obs-reset", s.resetObservations, always()...)
 }
 
 func (c *clock) add(m *coap.Mux, path string, notifications coap.NotifyType) {
 	m.HandleFunc("GET "+path, c.get, always(coap.Observable(&c.subject), coap.ResourceType("observe"),
 		coap.Notifications(coap.NotifyPolicy{Type: notifications}))...)
+}
+
+func (c *clock) addChanges(m *coap.Mux, path string) {
 	m.HandleFunc("PUT "+path, c.put, always(coap.RequireFormat())...)
 	m.HandleFunc("DELETE "+path, c.delete, always()...)
 }
@@ -68,9 +77,27 @@ func (c *clock) next() time.Time {
 	return c.due
 }
 
+// newClocks returns /obs, /obs-non and /obs-large.
+func newClocks(now time.Time) (clocks [3]*clock) {
+	for i, render := range []func(time.Time) string{timeOfDay, timeOfDay, largeTimeOfDay} {
+		clocks[i] = &clock{render: render}
+		clocks[i].start(now)
+	}
+	return clocks
+}
+
+func timeOfDay(now time.Time) string { return now.Format(time.TimeOnly) }
+
+// largeTimeOfDay is the time within 22 lines of 64 bytes each.
+func largeTimeOfDay(now time.Time) string {
+	const lines, width = 22, 63
+	line := strings.Repeat("-", width) + "\n"
+	return line + fmt.Sprintf("%-*s\n", width, timeOfDay(now)) + strings.Repeat(line, lines-2)
+}
+
 // start makes the time the representation.
 func (c *clock) start(now time.Time) {
-	c.entity = entity{body: []byte(now.Format(time.TimeOnly)), format: message.TextPlain}
+	c.entity = entity{body: []byte(c.render(now)), format: message.TextPlain}
 	c.due = now.Add(tickInterval)
 }
 

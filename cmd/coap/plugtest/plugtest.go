@@ -7,10 +7,11 @@
 //	/validate       has ETags and preconditions (RFC 7252 §5.10.6, §5.10.8)
 //	/create1        comes and goes
 //	/fetch          takes FETCH, PATCH and iPATCH (RFC 8132)
-//	/obs /obs-non   change every 2 s and can be observed (RFC 7641)
+//	/large /large-update /large-create /large-post /large-separate
+//	                are transferred in blocks (RFC 7959)
+//	/obs /obs-non /obs-large
+//	                change every 2 s and can be observed (RFC 7641)
 //	/obs-reset      ends all observations
-//
-// A representation, and a request's body, is what fits into one message.
 package plugtest
 
 import (
@@ -23,29 +24,30 @@ import (
 	"github.com/motewire/coap/message"
 )
 
-// maxBody is the longest body of a request in bytes: what fits into one message
-// (RFC 7252 §4.6). A longer one gets 4.13.
-const maxBody = 1024
+// maxBody is the longest body of a request in bytes. A longer one gets 4.13.
+const maxBody = 8192
 
 // A Server is the state of the resources, shared by all clients. It is safe for
 // concurrent use.
 type Server struct {
-	counter  atomic.Int64
-	validate stored
-	create   created
-	fetch    listed
-	clocks   [2]clock // /obs and /obs-non
+	counter     atomic.Int64
+	validate    stored
+	create      created
+	fetch       listed
+	largeUpdate stored
+	largeCreate children
+	clocks      [3]*clock // /obs, /obs-non and /obs-large
 }
 
 // New returns the resources in their first state. Those that can be observed change by
 // themselves with [Server.Run] alone.
 func New() *Server {
-	s := &Server{}
+	s := &Server{clocks: newClocks(time.Now())}
+	s.validate.initial = entity{body: []byte("Validate me"), format: message.TextPlain}
 	s.validate.reset()
 	s.fetch.doc = document{{"a", "1"}, {"b", "2"}}
-	for i := range s.clocks {
-		s.clocks[i].start(time.Now())
-	}
+	s.largeUpdate.initial = large
+	s.largeUpdate.reset()
 	return s
 }
 
@@ -55,9 +57,11 @@ func (s *Server) Mux() *coap.Mux {
 	s.addPlain(m)
 	s.addLinked(m)
 	s.addSeparate(m)
-	s.validate.add(m)
+	s.validate.add(m, "/validate")
+	s.validate.addDelete(m, "/validate")
 	s.create.add(m)
 	s.fetch.add(m)
+	s.addLarge(m)
 	s.addClocks(m)
 	return m
 }

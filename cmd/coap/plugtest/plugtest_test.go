@@ -1,6 +1,7 @@
 package plugtest
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -57,7 +58,12 @@ func (st step) run(t *testing.T, s *coaptest.Server) *coap.Response {
 		}
 		return resp
 	}
-	got := string(resp.Payload())
+	body, err := resp.Bytes()
+	if err != nil {
+		t.Fatal(st, err)
+	}
+	resp.Body = bytes.NewReader(body) // to be read again
+	got := string(body)
 	if st.want == anyPayload && got == "" || st.want != anyPayload && got != st.want {
 		t.Errorf("%v: payload %q, want %q", st, got, st.want)
 	}
@@ -349,8 +355,13 @@ func TestDiscovery(t *testing.T) {
 		"/seg1/seg2":    nil, "/seg1/seg2/seg3": nil, "/empty": nil, "/options": nil, "/location-query": nil,
 		"/counter": nil, "/echo": nil, "/path/sub1": nil, "/path/sub2": nil, "/path/sub3": nil,
 		"/validate": nil, "/fetch": nil, "/obs-reset": nil,
-		"/obs": {"rt": "observe"}, "/obs-non": {"rt": "observe"},
-		core: {"ct": "40"},
+		"/obs": {"rt": "observe"}, "/obs-non": {"rt": "observe"}, "/obs-large": {"rt": "observe"},
+		"/large":          {"rt": "block", "sz": "1280", "ct": "0"},
+		"/large-separate": {"rt": "block", "sz": "1280", "ct": "0"},
+		"/large-update":   {"rt": "block", "sz": "1280"},
+		"/large-create":   {"rt": "block", "ct": "40"},
+		"/large-post":     {"rt": "block"},
+		core:              {"ct": "40"},
 	}
 	for path, want := range attributes {
 		l, ok := links[path]
@@ -362,20 +373,25 @@ func TestDiscovery(t *testing.T) {
 				t.Errorf("%s: %s=%q, want %q", path, name, a.Value, value)
 			}
 		}
-		if _, obs := l.Attribute("obs"); obs != (path == "/obs" || path == "/obs-non") {
+		if _, obs := l.Attribute("obs"); obs != (want["rt"] == "observe") {
 			t.Errorf("%s: obs %v", path, obs)
 		}
-		if a, _ := l.Attribute("ct"); a.Value == "40" && path != "/path" && path != core {
+		if a, _ := l.Attribute("ct"); a.Value == "40" && path != "/path" && path != "/large-create" && path != core {
 			t.Errorf("%s: ct=40", path)
+		}
+		if _, sized := l.Attribute("sz"); sized && strings.HasPrefix(path, "/link") {
+			t.Errorf("%s: sz", path)
 		}
 	}
 	if len(links) != len(attributes) {
-		t.Errorf("%d links, want %d: %s", len(links), len(attributes), all.Payload())
+		t.Errorf("%d links, want %d: %v", len(links), len(attributes), links)
 	}
 	for query, want := range map[string]string{
 		"rt=Type1": "/link1 /link3", "rt=Type2": "/link1 /link2", "if=If*": "/link1 /link2",
-		"href=/path/*": "/path/sub1 /path/sub2 /path/sub3", "ct=40": "/.well-known/core /path", "rt=Type": "",
-		"rt=observe":    "/obs /obs-non",
+		"href=/path/*": "/path/sub1 /path/sub2 /path/sub3", "ct=40": "/.well-known/core /large-create /path", "rt=Type": "",
+		"rt=observe":    "/obs /obs-large /obs-non",
+		"rt=block":      "/large /large-create /large-post /large-separate /large-update",
+		"sz=1280":       "/large /large-separate /large-update",
 		"href=/create1": "",
 	} {
 		payload := anyPayload
@@ -413,7 +429,11 @@ func TestCreatedIsDiscoveredWhileItExists(t *testing.T) {
 
 func parseLinks(t *testing.T, resp *coap.Response) map[string]linkformat.Link {
 	t.Helper()
-	links, err := linkformat.Parse(resp.Payload())
+	body, err := resp.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	links, err := linkformat.Parse(body)
 	if err != nil {
 		t.Fatal(err)
 	}
