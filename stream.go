@@ -30,6 +30,9 @@ func Stream(r io.Reader, format message.Format) Body {
 	return Body{stream: &stream{reader: r}, format: format, formatted: true}
 }
 
+// RawStream is a [Stream] without a Content-Format, as [Raw] is for bytes.
+func RawStream(r io.Reader) Body { return Body{stream: &stream{reader: r}} }
+
 // A stream is the reader of one body.
 type stream struct {
 	reader io.Reader

@@ -533,3 +533,21 @@ func TestDefaultBodyBytes(t *testing.T) {
 		checkResponse(t, resp, message.Changed, fmt.Sprint(large))
 	})
 }
+
+// A RawStream goes without a Content-Format, in one message and in blocks.
+func TestRawStream(t *testing.T) {
+	withBlocks(t, 64, func(t *testing.T, s *blockServer) {
+		for _, n := range []int{10, 5000} {
+			body := bytes.Repeat([]byte("x"), n)
+			resp, err := s.client(nil).Put(t.Context(), s.url, coap.RawStream(bytes.NewReader(body)))
+			if err != nil || resp.Code != message.Changed {
+				t.Fatalf("%v %v", resp, err)
+			}
+			for _, v := range s.take() {
+				if v.Has(message.ContentFormat) {
+					t.Errorf("%v", v)
+				}
+			}
+		}
+	})
+}
