@@ -30,7 +30,8 @@ func (t *travelFlags) params() (coap.Params, error) {
 }
 
 // withClient runs do with a client that sends as the flags say, and with a context that
-// ends as -B says, or else after the time given (0: never). It closes client and capture.
+// ends as -B says, or else when nothing has come for the time given (0: never), which
+// begins anew with each block of a body. It closes client and capture.
 func (c *cli) withClient(ctx context.Context, t *travelFlags, limit time.Duration, do func(context.Context, *coap.Client) error) error {
 	params, err := t.params()
 	if err != nil {
@@ -40,16 +41,18 @@ func (c *cli) withClient(ctx context.Context, t *travelFlags, limit time.Duratio
 	if err != nil {
 		return err
 	}
-	client := &coap.Client{Params: params, Trace: w.trace(), Listen: t.listener(w)}
+	c.transfer = &transfer{total: -1}
+	client := &coap.Client{Params: params, Trace: c.transfer.trace(w.trace()), Listen: t.listener(w)}
+	cancel := context.CancelFunc(func() {})
 	if t.timeout != 0 {
-		limit = t.timeout
+		ctx, cancel = context.WithTimeoutCause(ctx, t.timeout, givenUp(t.timeout))
 	} else if limit != 0 {
-		limit = max(limit, params.MaxTransmitWait())
+		ctx, cancel = c.transfer.impatient(ctx, max(limit, params.MaxTransmitWait()))
 	}
-	if limit != 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, limit, givenUp(limit))
-		defer cancel()
+	defer cancel()
+	if c.stderrTerminal && t.verbose == 0 && c.getenv("TERM") != "dumb" {
+		c.transfer.bar = newProgressBar(c.stderr, c.columns)
+		defer c.transfer.bar.close()
 	}
 	err = do(ctx, client)
 	closeErr := client.Close()

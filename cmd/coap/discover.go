@@ -67,7 +67,9 @@ func (c *cli) discover(ctx context.Context, d *discovery, uri string) error {
 	}
 	d.uri = u.String()
 	if u.Addr.IsMulticast() {
-		return c.withClient(ctx, &d.travelFlags, 0, func(ctx context.Context, client *coap.Client) error {
+		travel := d.travelFlags
+		travel.timeout = 0 // it is for first blocks alone
+		return c.withClient(ctx, &travel, 0, func(ctx context.Context, client *coap.Client) error {
 			client.GroupWindow = d.timeout
 			return c.discoverGroup(ctx, d, client)
 		})
@@ -81,26 +83,25 @@ func (c *cli) discover(ctx context.Context, d *discovery, uri string) error {
 		if err != nil {
 			return requestError(ctx, err)
 		}
-		return c.showLinks(d, resp)
+		return c.showLinks(ctx, d, resp)
 	})
 }
 
 // showLinks prints what one node answered.
-func (c *cli) showLinks(d *discovery, resp *coap.Response) error {
+func (c *cli) showLinks(ctx context.Context, d *discovery, resp *coap.Response) error {
 	if d.json || !resp.Code.IsSuccess() {
-		return c.show(&d.outputFlags, resp)
+		return c.show(ctx, &d.outputFlags, resp)
 	}
+	r, err := whole(ctx, resp)
+	if err != nil {
+		return err
+	}
+	c.transfer.rest()
 	s := c.style(false)
 	if d.raw {
-		if err := s.writeBody(c.stdout, nil, resp.Payload()); err != nil {
-			return err
-		}
-		return firstBlock(resp)
+		return s.writeBody(c.stdout, nil, r.body)
 	}
-	if err := firstBlock(resp); err != nil {
-		return err // a table of some links would look like one of all
-	}
-	links, err := linkformat.Parse(resp.Payload())
+	links, err := linkformat.Parse(r.body)
 	if err != nil {
 		return &statusError{exitProtocol, fmt.Errorf("the answer is no link-format: %s; --raw shows it", libraryText(err))}
 	}
@@ -111,12 +112,31 @@ func (c *cli) showLinks(d *discovery, resp *coap.Response) error {
 // discoverGroup prints a row for each node as its answer arrives.
 func (c *cli) discoverGroup(ctx context.Context, d *discovery, client *coap.Client) error {
 	nodes := 0
+	var later []*coap.Response
 	began := time.Now()
 	for resp, err := range client.Group(ctx, d.uri, d.requestOptions()...) {
 		if err != nil {
 			return requestError(ctx, err)
 		}
-		if err := c.showNode(d, resp, nodes == 0); err != nil {
+		if goesOn(resp) {
+			later = append(later, resp) // so that the others need not wait
+			continue
+		}
+		if err := c.showNode(d, received(resp), nodes == 0); err != nil {
+			return err
+		}
+		nodes++
+	}
+	for _, resp := range later {
+		r, err := whole(ctx, resp)
+		switch {
+		case err != nil && ctx.Err() != nil:
+			return err
+		case err != nil:
+			fmt.Fprintln(c.stderr, "coap:", oneLine(err))
+			continue
+		}
+		if err := c.showNode(d, r, nodes == 0); err != nil {
 			return err
 		}
 		nodes++
@@ -133,8 +153,7 @@ func (c *cli) discoverGroup(ctx context.Context, d *discovery, client *coap.Clie
 
 // showNode prints a row of the table of nodes: peer, round-trip time, and the targets of
 // its links or, with --raw, the links themselves.
-func (c *cli) showNode(d *discovery, resp *coap.Response, first bool) error {
-	r := received(resp)
+func (c *cli) showNode(d *discovery, r *response, first bool) error {
 	if d.json {
 		return r.writeJSON(c.stdout)
 	}
@@ -142,7 +161,7 @@ func (c *cli) showNode(d *discovery, resp *coap.Response, first bool) error {
 		_, err := fmt.Fprintf(c.stdout, "%v\t%s\n", r.peer, cell(string(r.body)))
 		return ioError(err)
 	}
-	row := fmt.Sprintf("%-24v  %9s  %s\n", r.peer, milliseconds(r.rtt), targets(resp))
+	row := fmt.Sprintf("%-24v  %9s  %s\n", r.peer, milliseconds(r.rtt), targets(r))
 	if first {
 		head := fmt.Sprintf("%-24s  %9s  %s", "PEER", "TIME/MS", "LINKS")
 		row = c.style(false).paint(bold, head) + "\n" + row
@@ -152,20 +171,17 @@ func (c *cli) showNode(d *discovery, resp *coap.Response, first bool) error {
 }
 
 // targets sums up what a node of a group answered.
-func targets(resp *coap.Response) string {
-	if err := resp.Err(); err != nil {
-		return libraryText(err)
+func targets(r *response) string {
+	if r.failure != nil {
+		return libraryText(r.failure)
 	}
-	links, err := linkformat.Parse(resp.Payload())
+	links, err := linkformat.Parse(r.body)
 	if err != nil {
 		return "no link-format: " + libraryText(err)
 	}
 	var all []string
 	for _, link := range links {
 		all = append(all, cell(link.Target))
-	}
-	if firstBlock(resp) != nil {
-		all = append(all, "…")
 	}
 	return strings.Join(all, " ")
 }

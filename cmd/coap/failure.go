@@ -18,13 +18,10 @@ func requestError(ctx context.Context, err error) error {
 	switch {
 	case errors.As(err, &status): // ours, from opening the socket
 		return status
-	case errors.Is(ctx.Err(), context.Canceled):
+	case errors.Is(ctx.Err(), context.Canceled) && !errors.Is(context.Cause(ctx), context.DeadlineExceeded):
 		return &statusError{status: exitInterrupted}
-	case errors.Is(err, coap.ErrURL):
+	case errors.Is(err, coap.ErrURL), errors.Is(err, coap.ErrOption), errors.Is(err, coap.ErrTooLarge):
 		return usageErrorf("%s", libraryText(err))
-	}
-	if missing := missingBlocks(err); missing != nil {
-		return missing
 	}
 	number := networkStatus(err)
 	text := libraryText(err)
@@ -44,7 +41,8 @@ func networkStatus(err error) int {
 	case errors.Is(err, coap.ErrTimeout), errors.Is(err, coap.ErrResponseTimeout), errors.Is(err, coap.ErrUnreachable),
 		errors.Is(err, context.DeadlineExceeded), errors.As(err, &lookup):
 		return exitTimeout
-	case errors.Is(err, coap.ErrReset), errors.Is(err, coap.ErrCriticalOption):
+	case errors.Is(err, coap.ErrReset), errors.Is(err, coap.ErrCriticalOption), errors.Is(err, coap.ErrBlockProtocol),
+		errors.Is(err, coap.ErrBlockIncomplete), errors.Is(err, coap.ErrETagChanged):
 		return exitProtocol
 	}
 	return exitIO
@@ -64,6 +62,8 @@ func failureHint(err error) string {
 		return "check host and port, or allow more with --retries and --ack-timeout"
 	case errors.Is(err, coap.ErrResponseTimeout), errors.Is(err, context.DeadlineExceeded):
 		return "allow more time with -B SECONDS"
+	case errors.Is(err, coap.ErrETagChanged):
+		return "the resource changed meanwhile: try again"
 	case errors.Is(err, coap.ErrReset):
 		return "the peer takes no such message: is it a CoAP server?"
 	}
@@ -73,7 +73,7 @@ func failureHint(err error) string {
 // libraryText returns the text of an error without the names of packages.
 func libraryText(err error) string {
 	text := strings.TrimPrefix(err.Error(), "coap: ")
-	for _, name := range []string{"coap", "message", "reliability", "transport"} {
+	for _, name := range []string{"coap", "blockwise", "message", "reliability", "transport"} {
 		text = strings.ReplaceAll(text, ": "+name+": ", ": ")
 	}
 	return text

@@ -74,11 +74,30 @@ func resources() *coap.Mux {
 		w.SetContentFormat(message.AppJSON)
 		w.WriteString(`{"try":"later"}`)
 	})
-	mux.HandleFunc("GET /first-block", func(w coap.ResponseWriter, _ *coap.Request) {
-		w.AddOption(message.Block2, []byte{8}) // number 0, more, 16 bytes (RFC 7959 §2.2)
-		w.WriteString("0123456789abcdef")
+	mux.HandleFunc("GET /large", func(w coap.ResponseWriter, _ *coap.Request) {
+		w.SetContentFormat(message.TextPlain)
+		w.WriteString(digits(1100))
 	})
+	var stored []byte
+	mux.HandleFunc("GET /stored", func(w coap.ResponseWriter, _ *coap.Request) { w.Write(stored) })
+	mux.HandleFunc("PUT /stored", func(w coap.ResponseWriter, r *coap.Request) {
+		stored = bytes.Clone(r.Payload())
+		if f, ok := r.ContentFormat(); ok {
+			w.SetContentFormat(f)
+			w.WriteString("as " + f.String())
+		}
+	})
+	mux.HandleFunc("PUT /small", func(coap.ResponseWriter, *coap.Request) {}, coap.BodyLimit(2000))
 	return mux
+}
+
+// digits is a line of n bytes that differ from place to place.
+func digits(n int) string {
+	var b strings.Builder
+	for i := 0; b.Len() < n; i++ {
+		fmt.Fprintf(&b, "%d ", i)
+	}
+	return b.String()[:n-1] + "\n"
 }
 
 // A rawPeer answers each datagram as it likes, nil being silence.

@@ -50,9 +50,10 @@ as the first answer, 8 the resource is not observable or the observation ended e
 			if o.uri, err = uriArgument("observe", args); err != nil {
 				return err
 			}
-			if o.payload, err = c.readPayload(cmd.Context(), &o.requestFlags); err != nil {
+			if err = c.openPayload(cmd.Context(), &o.request); err != nil {
 				return err
 			}
+			defer o.source.close()
 			o.sorted = o.sortedOptions()
 			return c.observe(cmd.Context(), o)
 		},
@@ -78,6 +79,12 @@ func (o *observation) checkMethod() error {
 func (c *cli) observe(ctx context.Context, o *observation) error {
 	if o.code != message.GET && o.code != message.FETCH {
 		return usageErrorf("%s can't observe; only get and fetch can", strings.ToLower(o.code.Name()))
+	}
+	if o.block.single {
+		return usageErrorf("-b %v: one block can't be observed; -b %d is a block size", &o.block, 16<<o.block.szx)
+	}
+	if err := o.hold(); err != nil {
+		return requestError(ctx, err)
 	}
 	req, err := o.build()
 	if err != nil {
@@ -131,7 +138,7 @@ func (w *watcher) follow(ctx context.Context, client *coap.Client, req *coap.Req
 			return w.end(ctx, resp, err)
 		}
 		first.Stop()
-		if err := errors.Join(w.show(resp), firstBlock(resp)); err != nil {
+		if err := w.show(ctx, resp); err != nil {
 			return err
 		}
 		if w.seen == w.count {
@@ -156,7 +163,7 @@ func (w *watcher) end(ctx context.Context, resp *coap.Response, err error) error
 	case errors.Is(err, coap.ErrNotObserved):
 		return &statusError{exitObservation, errors.New("the server has ended the observation")}
 	case resp != nil:
-		return w.refused(resp)
+		return w.refused(ctx, resp)
 	case w.seen > 0 && errors.As(err, &ended):
 		return &statusError{exitObservation, fmt.Errorf("the observation ended: %w", requestError(ctx, ended.Err))}
 	}
@@ -164,21 +171,28 @@ func (w *watcher) end(ctx context.Context, resp *coap.Response, err error) error
 }
 
 // refused shows an error response: to the registration, or as the last notification.
-func (w *watcher) refused(resp *coap.Response) error {
-	if err := w.showHead(&w.outputFlags, received(resp)); err != nil {
+func (w *watcher) refused(ctx context.Context, resp *coap.Response) error {
+	r, err := whole(ctx, resp)
+	if err != nil {
+		return err
+	}
+	if err := w.showHead(&w.outputFlags, r); err != nil {
 		return err
 	}
 	if w.seen == 0 {
-		return w.showError(&w.outputFlags, resp)
+		return w.showError(&w.outputFlags, resp, r.body)
 	}
 	flags := w.outputFlags
 	flags.noFail = false // which is for 4.xx and 5.xx
-	return &statusError{exitObservation, fmt.Errorf("the server has ended the observation: %w", w.showError(&flags, resp))}
+	return &statusError{exitObservation, fmt.Errorf("the server has ended the observation: %w", w.showError(&flags, resp, r.body))}
 }
 
 // show prints a state.
-func (w *watcher) show(resp *coap.Response) error {
-	r := received(resp)
+func (w *watcher) show(ctx context.Context, resp *coap.Response) error {
+	r, err := whole(ctx, resp)
+	if err != nil {
+		return err
+	}
 	if w.seen > 0 && r.kind != message.Acknowledgement {
 		r.rtt, r.retransmissions = 0, 0 // a notification answers no request
 	}
@@ -192,11 +206,11 @@ func (w *watcher) show(resp *coap.Response) error {
 	if w.json {
 		return nil // it is within the object
 	}
-	line := w.line(resp)
+	line := w.line(resp, r.body)
 	if w.stdoutTerminal && !w.include {
 		line = w.chart.add(line)
 	}
-	_, err := w.out.Write(append(line, '\n'))
+	_, err = w.out.Write(append(line, '\n'))
 	return ioError(err)
 }
 
@@ -213,8 +227,8 @@ func (w *watcher) save(body []byte) (err error) {
 
 // line returns a state without the newline at its end: on a terminal for reading, and as
 // it is otherwise.
-func (w *watcher) line(resp *coap.Response) []byte {
-	body := bytes.TrimSuffix(bytes.Clone(resp.Payload()), []byte("\n"))
+func (w *watcher) line(resp *coap.Response, body []byte) []byte {
+	body = bytes.TrimSuffix(bytes.Clone(body), []byte("\n"))
 	if !w.stdoutTerminal {
 		return body
 	}

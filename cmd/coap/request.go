@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -17,7 +15,8 @@ type request struct {
 	code    message.Code
 	uri     string           // with scheme
 	sorted  []message.Option // of all flags, ascending
-	payload []byte           // nil: none
+	payload []byte           // of -e, or of what must be one message; nil: none
+	source  *source          // of -f; nil: payload is all
 }
 
 // requestCommand returns the command of a method. do carries the request out.
@@ -30,8 +29,15 @@ func (c *cli) requestCommand(m method, do func(context.Context, *request) error)
 means coap://.
 
 Flags are those of coap-client, with two exceptions: -e takes the text as it stands,
-without percent-decoding, and -v is repeated instead of taking a number. Without -B a
-request is given up after 90 seconds, or later where retransmissions take longer.`, m.name, m.code.Name()),
+without percent-decoding, and -v is repeated instead of taking a number.
+
+Bodies have any length: what does not fit into one message goes in blocks (RFC 7959), and
+-f and -o hold none of it in memory. -b SIZE bounds the blocks both ways. -b NUM,SIZE is
+for one block alone: of the payload where PUT, POST, PATCH or iPATCH has one, otherwise of
+the response.
+
+Without -B a request is given up when nothing has come for 90 seconds, or longer where
+retransmissions take longer; each block counts.`, m.name, m.code.Name()),
 		Example:     m.example,
 		Annotations: map[string]string{isRequest: m.name},
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
@@ -41,9 +47,10 @@ request is given up after 90 seconds, or later where retransmissions take longer
 			if r.uri, err = uriArgument(m.name, args); err != nil {
 				return err
 			}
-			if r.payload, err = c.readPayload(cmd.Context(), &r.requestFlags); err != nil {
+			if err = c.openPayload(cmd.Context(), r); err != nil {
 				return err
 			}
+			defer r.source.close()
 			r.sorted = r.sortedOptions()
 			return do(cmd.Context(), r)
 		},
@@ -52,33 +59,24 @@ request is given up after 90 seconds, or later where retransmissions take longer
 	return cmd
 }
 
-// readPayload returns what -e or -f say, nil where there is neither.
-func (c *cli) readPayload(ctx context.Context, r *requestFlags) ([]byte, error) {
-	switch r.file {
-	case "":
-		if r.text.set {
-			return []byte(r.text.text), nil
-		}
-		return nil, nil
-	case "-":
-		return c.readStdin(ctx)
+// openPayload finds what -e or -f say.
+func (c *cli) openPayload(ctx context.Context, r *request) (err error) {
+	if r.text.set {
+		r.payload = []byte(r.text.text)
 	}
-	b, err := os.ReadFile(r.file)
-	return b, ioError(err)
+	if r.file != "" {
+		r.source, err = c.openSource(ctx, r.file)
+	}
+	return err
 }
 
-// readStdin ends with the input or with ctx, as standard input may be a pipe that nobody
-// closes.
-func (c *cli) readStdin(ctx context.Context) (b []byte, err error) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		b, err = io.ReadAll(c.stdin)
-	}()
-	select {
-	case <-done:
-		return b, ioError(err)
-	case <-ctx.Done():
-		return nil, &statusError{status: exitInterrupted}
+// hold reads the payload of -f, for a request that must be one message.
+func (r *request) hold() (err error) {
+	if r.source == nil {
+		return nil
 	}
+	r.payload, err = r.source.all()
+	r.source.close()
+	r.source = nil
+	return err
 }

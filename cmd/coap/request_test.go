@@ -26,7 +26,7 @@ func parsed(t *testing.T, stdin, line string) (*request, error) {
 		root.RemoveCommand(sending)
 		root.AddCommand(c.requestCommand(m, func(_ context.Context, r *request) error {
 			got = r
-			return nil
+			return r.hold()
 		}))
 	}
 	root.SetArgs(args)

@@ -22,6 +22,7 @@ type response struct {
 	body            []byte
 	rtt             time.Duration // from the first transmission of the request
 	retransmissions int           // of the request
+	failure         error         // what a 4.xx or 5.xx is; nil: it is a success
 }
 
 // A responseRow is the object that --json prints for a response.

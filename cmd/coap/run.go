@@ -18,8 +18,10 @@ type cli struct {
 	stdout, stderr io.Writer
 	stdinTerminal  bool
 	stdoutTerminal bool
+	stderrTerminal bool
 	getenv         func(string) string
 	color          colorMode
+	transfer       *transfer // of the request under way; nil: there is none
 }
 
 // run carries out a command line without the program's name and returns the exit status.
@@ -28,6 +30,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		stdin: stdin, stdout: stdout, stderr: stderr,
 		stdinTerminal:  isTerminal(stdin),
 		stdoutTerminal: isTerminal(stdout),
+		stderrTerminal: isTerminal(stderr),
 		getenv:         os.Getenv,
 	}
 	return c.run(ctx, args)
@@ -52,6 +55,17 @@ func oneLine(err error) string {
 func isTerminal(stream any) bool {
 	f, ok := stream.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// columns returns the width of the terminal that standard error is, 80 where it doesn't
+// tell.
+func (c *cli) columns() int {
+	if f, ok := c.stderr.(*os.File); ok {
+		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
+			return width
+		}
+	}
+	return 80
 }
 
 func (c *cli) rootCommand() *cobra.Command {

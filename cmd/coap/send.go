@@ -1,10 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net/netip"
-	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,25 +20,35 @@ func (c *cli) send(ctx context.Context, r *request) error {
 	if r.observeFor != 0 {
 		return c.observe(ctx, &observation{request: *r})
 	}
+	if r.oneMessage() {
+		if err := r.hold(); err != nil {
+			return requestError(ctx, err)
+		}
+	}
 	req, err := r.build()
 	if err != nil {
 		return err
 	}
 	return c.withClient(ctx, &r.travelFlags, patience, func(ctx context.Context, client *coap.Client) error {
+		if r.source != nil {
+			r.source.ctx, r.source.transfer = ctx, c.transfer
+		}
 		resp, err := client.Do(ctx, req)
 		if err != nil {
 			return requestError(ctx, err)
 		}
-		return c.show(&r.outputFlags, resp)
+		return c.show(ctx, &r.outputFlags, resp)
 	})
 }
 
 // build returns the request, and an error for a command line that makes none.
 func (r *request) build() (*coap.Request, error) {
-	if err := r.missing(); err != nil {
+	options := r.requestOptions()
+	body, block, err := r.body()
+	if err != nil {
 		return nil, err
 	}
-	options := r.requestOptions()
+	options = append(options, block...)
 	url := r.uri
 	if r.proxy != "" {
 		if err := r.checkProxied(); err != nil {
@@ -55,7 +68,65 @@ func (r *request) build() (*coap.Request, error) {
 	case u.Addr.IsMulticast() && !r.nonConfirmable:
 		return nil, usageErrorf("%v is a group: coap discover asks all of it, -N takes the first answer", u.Addr)
 	}
-	return coap.NewRequest(r.code, url, coap.Raw(r.payload), options...), nil
+	return coap.NewRequest(r.code, url, body, options...), nil
+}
+
+// byHand tells whether -O sets options of blocks, which leaves them to the user.
+func (r *request) byHand() bool {
+	return slices.ContainsFunc(r.sorted, func(o message.Option) bool {
+		return o.Number == message.Block1 || o.Number == message.Block2
+	})
+}
+
+// oneMessage tells whether the request can't be a transfer.
+func (r *request) oneMessage() bool {
+	return r.byHand() || r.block.single && !r.sendsBlock()
+}
+
+// sendsBlock tells whether -b NUM,SIZE is about the payload: where that is what the method
+// is for.
+func (r *request) sendsBlock() bool {
+	switch r.code {
+	case message.PUT, message.POST, message.PATCH, message.IPATCH:
+		return r.block.single && (r.payload != nil || r.source != nil)
+	}
+	return false
+}
+
+// body returns the request's body and what -b asks for.
+func (r *request) body() (coap.Body, []coap.RequestOption, error) {
+	size := 16 << r.block.szx
+	switch {
+	case r.block.set && r.byHand():
+		return coap.Body{}, nil, usageErrorf("-b and -O with a block: say one of them")
+	case r.sendsBlock():
+		return r.oneBlock(int(r.block.num), size)
+	}
+	var options []coap.RequestOption
+	switch {
+	case r.block.single:
+		options = append(options, coap.Block(int(r.block.num), size))
+	case r.block.set:
+		options = append(options, coap.BlockSize(size))
+	}
+	if r.source != nil {
+		return coap.RawStream(r.source), options, nil
+	}
+	return coap.Raw(r.payload), options, nil
+}
+
+// oneBlock returns a block of the payload, and the option that says which one it is.
+func (r *request) oneBlock(num, size int) (coap.Body, []coap.RequestOption, error) {
+	from := r.source
+	if from == nil {
+		from = &source{reader: bytes.NewReader(r.payload), direct: true}
+	}
+	block, more, err := from.block(num, size)
+	if err != nil {
+		return coap.Body{}, nil, err
+	}
+	option := uintOption(message.Block1, message.Block{Num: uint32(num), More: more, SZX: r.block.szx}.Encode())
+	return coap.Raw(block), []coap.RequestOption{coap.Option(option.Number, option.Value)}, nil
 }
 
 // requestOptions returns what the flags say about header and options.
@@ -114,33 +185,87 @@ func uriError(err error) error {
 
 // show prints a response as the flags say. A 4.xx or 5.xx becomes an error; its diagnostic
 // payload goes into the error's line, as standard output is for representations.
-func (c *cli) show(o *outputFlags, resp *coap.Response) error {
+func (c *cli) show(ctx context.Context, o *outputFlags, resp *coap.Response) error {
 	if resp.Code == message.Empty {
 		return nil // none was wanted (RFC 7967 §2.1)
 	}
-	r := received(resp)
+	c.transfer.rest()
+	if resp.Code.IsSuccess() && !o.json && (o.toFile() || !c.stdoutTerminal) {
+		return c.stream(ctx, o, resp)
+	}
+	r, err := whole(ctx, resp)
+	if err != nil {
+		return err
+	}
+	c.transfer.rest()
 	if err := c.showHead(o, r); err != nil {
 		return err
 	}
 	if !resp.Code.IsSuccess() {
-		return c.showError(o, resp)
+		return c.showError(o, resp, r.body)
 	}
-	if err := c.showBody(o, resp); err != nil {
-		return err
-	}
-	return firstBlock(resp)
+	return c.showBody(o, resp, r.body)
 }
 
-// received returns a response that has just arrived.
+// stream prints a response, its body block by block as it arrives.
+func (c *cli) stream(ctx context.Context, o *outputFlags, resp *coap.Response) error {
+	copyTo := func(w io.Writer) error {
+		if _, err := io.Copy(outputWriter{w}, resp.Body); err != nil {
+			return requestError(ctx, err)
+		}
+		return style{newline: o.newline}.writeBody(w, nil, nil)
+	}
+	if err := c.showHead(o, received(resp)); err != nil {
+		return err
+	}
+	if o.toFile() {
+		return toFile(o.output, copyTo)
+	}
+	return copyTo(c.stdout)
+}
+
+// An outputWriter gives errors the exit status of local ones.
+type outputWriter struct{ io.Writer }
+
+func (w outputWriter) Write(p []byte) (int, error) {
+	n, err := w.Writer.Write(p)
+	return n, ioError(err)
+}
+
+// toFile tells whether the body goes into a file.
+func (o *outputFlags) toFile() bool { return o.output != "" && o.output != "-" }
+
+// received returns a response that has just arrived, with the part of its body that came
+// with it.
 func received(resp *coap.Response) *response {
 	r := &response{
-		at: time.Now(), peer: resp.Peer(), kind: resp.Message().Type(), code: resp.Code,
+		at: time.Now(), peer: resp.Peer(), kind: resp.Message().Type(), code: resp.Code, failure: resp.Err(),
 		body: resp.Payload(), rtt: resp.RTT, retransmissions: max(resp.Attempts-1, 0),
 	}
 	for n, value := range resp.Message().Options() {
 		r.options = append(r.options, message.Option{Number: n, Value: value})
 	}
 	return r
+}
+
+// goesOn tells whether the body has more blocks than came with the response.
+func goesOn(resp *coap.Response) bool {
+	b, ok := resp.Message().Block2()
+	return ok && b.More
+}
+
+// whole returns a response with all of its body.
+func whole(ctx context.Context, resp *coap.Response) (*response, error) {
+	body, err := resp.Bytes()
+	switch {
+	case errors.Is(err, coap.ErrTooLarge):
+		return nil, ioError(fmt.Errorf("%s; without --json -o FILE takes a body of any length", libraryText(err)))
+	case err != nil:
+		return nil, requestError(ctx, err)
+	}
+	r := received(resp) // now, as it may have begun again
+	r.body = body
+	return r, nil
 }
 
 // showHead prints what --json or --include ask for.
@@ -155,26 +280,16 @@ func (c *cli) showHead(o *outputFlags, r *response) error {
 }
 
 // showBody prints the body, or writes it to the file of -o.
-func (c *cli) showBody(o *outputFlags, resp *coap.Response) error {
-	if o.output != "" && o.output != "-" {
-		return o.writeFile(resp.Payload())
+func (c *cli) showBody(o *outputFlags, resp *coap.Response, body []byte) error {
+	if o.toFile() {
+		return toFile(o.output, func(w io.Writer) error {
+			return style{newline: o.newline}.writeBody(w, nil, body)
+		})
 	}
 	if o.json {
 		return nil // it is within the object
 	}
-	return c.style(o.newline).writeBody(c.stdout, formatOfBody(resp), resp.Payload())
-}
-
-func (o *outputFlags) writeFile(body []byte) error {
-	f, err := os.Create(o.output)
-	if err != nil {
-		return ioError(err)
-	}
-	err = style{newline: o.newline}.writeBody(f, nil, body)
-	if closeErr := f.Close(); err == nil {
-		err = ioError(closeErr)
-	}
-	return err
+	return c.style(o.newline).writeBody(c.stdout, formatOfBody(resp), body)
 }
 
 // formatOfBody returns the Content-Format, nil where the peer names none.
@@ -188,25 +303,36 @@ func formatOfBody(resp *coap.Response) *message.Format {
 // showError returns the error that a 4.xx or 5.xx is. A payload that is no diagnostic
 // message but a representation (RFC 7252 §5.5.2) goes to standard error as well, or to
 // standard output behind the head that --include has printed there.
-func (c *cli) showError(o *outputFlags, resp *coap.Response) error {
+func (c *cli) showError(o *outputFlags, resp *coap.Response, body []byte) error {
 	format := formatOfBody(resp)
-	text := strings.TrimSpace(resp.Code.String() + " " + resp.Code.Name())
+	text := strings.TrimSpace(resp.Code.String()+" "+resp.Code.Name()) + blockText(resp)
 	switch {
 	case o.json:
 	case o.include:
-		if err := c.style(o.newline).writeBody(c.stdout, format, resp.Payload()); err != nil {
+		if err := c.style(o.newline).writeBody(c.stdout, format, body); err != nil {
 			return err
 		}
 	case format != nil && *format != message.TextPlain:
-		_ = style{terminal: true}.writeBody(c.stderr, format, resp.Payload()) // its line follows anyway
-	case len(resp.Payload()) > 0 && string(resp.Payload()) != resp.Code.Name():
-		text += ": " + cell(string(resp.Payload()))
+		_ = style{terminal: true}.writeBody(c.stderr, format, body) // its line follows anyway
+	case len(body) > 0 && string(body) != resp.Code.Name():
+		text += ": " + cell(string(body))
 	}
 	if o.noFail {
 		fmt.Fprintln(c.stderr, "coap:", text)
 		return nil
 	}
 	return &statusError{codeStatus(resp.Code), fmt.Errorf("%s", text)}
+}
+
+// blockText says which block of a body an error is about, and what the server takes.
+func blockText(resp *coap.Response) (text string) {
+	if b, ok := resp.Message().Block1(); ok {
+		text = fmt.Sprintf(" at block %d", b.Num)
+	}
+	if size, ok := resp.Message().Size1(); ok && resp.Code == message.RequestEntityTooLarge {
+		text += fmt.Sprintf(", the server takes %d bytes", size)
+	}
+	return text
 }
 
 // codeStatus returns the exit status of a response that is no success.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -49,12 +50,21 @@ func TestRequestTranscripts(t *testing.T) {
 		"get -A cbor URI/json",
 		"get -O 2049,x URI/value",
 		"get -O 258,0x1a URI/value",
-		"get URI/first-block",
+		"get -b 1,16 URI/large",
+		"get --include -b 70,16 URI/large",
+		"get -v -b 512 URI/large",
+		"put -b 1,16 -v -e %s URI/stored",
+		"put -e %s -t text URI/stored",
+		"put -e %s URI/small",
+		"put -b 32 -f testdata/discover.golden URI/small",
 		"get -P URI coap://example.org/x",
 		"get -v URI/value",
 		"get -vv -N -T 0x0a URI/value",
 	} {
 		args := strings.Fields(strings.ReplaceAll(line, "URI", uri))
+		if i := slices.Index(args, "%s"); i > 0 {
+			args[i] = digits(2001)
+		}
 		fmt.Fprintf(&b, "$ coap %s\n%s", line, shown(command(t, "", args...)))
 		if on, piped := onTerminal(t, args...), command(t, "", args...); stable(on.stdout) != stable(piped.stdout) {
 			fmt.Fprintf(&b, "on a terminal:\n%s", shown(on))
@@ -96,12 +106,19 @@ func TestExitStatuses(t *testing.T) {
 		{"get http://h/x", exitUsage, "scheme is neither coap nor coaps"},
 		{"get coap://h/x#f", exitUsage, "fragment not allowed"},
 		{"get coap:///x", exitUsage, "empty host"},
-		{"get -b 64 " + up, exitUsage, "-b: block-wise transfer is not supported yet"},
+		{"get -b 64 -O 23,0x02 " + up, exitUsage, "-b and -O with a block: say one of them"},
+		{"observe -b 1,64 " + up + "/value", exitUsage, "-b 1,64: one block can't be observed; -b 64 is a block size"},
+		{"put -b 2,16 -e 0123456789abcdef " + up + "/value", exitUsage, "-b 2,16: the payload has no such block"},
+		{"get -b 99,16 " + up + "/large", exitClientError, "4.00 Bad Request"},
+		{"put -f . " + up + "/stored", exitIO, "is a directory"},
+		{"post -f . -s 1 " + up + "/stored", exitUsage, "post can't observe"},
 		{"put -s 5 " + up, exitUsage, "put can't observe; only get and fetch can"},
 		{"observe " + up + "/value", exitObservation, "the resource is not observable"},
 		{"observe " + up + "/none", exitClientError, "4.04 Not Found"},
 		{"observe " + resetting, exitProtocol, "reset by peer"},
 		{"observe --ack-timeout 0.01 --retries 1 " + silent, exitTimeout, "no acknowledgement"},
+
+		{"observe -m fetch -e " + strings.Repeat("x", 1153) + " " + up + "/value", exitUsage, "too large"},
 		{"get 224.0.1.187/value", exitUsage, "224.0.1.187 is a group: coap discover asks all of it"},
 		{"get -P h/path coap://h/x", exitUsage, "a proxy is scheme, host and port alone"},
 		{"get -P coaps://h coap://h/x", exitUsage, "coaps:// is not supported yet"},
