@@ -143,7 +143,7 @@ func (x *exchange) read() {
 	case err == nil:
 	case errors.Is(err, errNoBlock):
 		x.beyond()
-	case errors.Is(err, errPassed):
+	case errors.Is(err, errPassed), errors.Is(err, ErrETagChanged):
 		x.forsake()
 		x.incomplete()
 	default:

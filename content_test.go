@@ -3,6 +3,7 @@ package coap_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"sync/atomic"
@@ -143,6 +144,45 @@ func TestSetBodyStreamFails(t *testing.T) {
 		}
 	})
 }
+
+// A stream that is no longer what it was is never mixed with what it is now: the client is
+// told to begin again, and finds the new state then.
+func TestSetBodyStreamChanges(t *testing.T) {
+	version := "a"
+	h := coap.HandlerFunc(func(w coap.ResponseWriter, _ *coap.Request) {
+		begun := version
+		w.SetBody(coap.Stream(readerAtFunc(func(p []byte, off int64) (int, error) {
+			if version != begun {
+				return 0, fmt.Errorf("replaced: %w", coap.ErrETagChanged)
+			}
+			return strings.NewReader(strings.Repeat(begun, 100)).ReadAt(p, off)
+		}), message.OctetStream))
+	})
+	withServer(t, h, nil, func(t *testing.T, s *coaptest.Server) {
+		p := newBlockPeer(t, s)
+		expectPiece(t, p.do(message.GET, "x", "", block2(0, 64)), message.Content, 0, true, 64, strings.Repeat("a", 64))
+		version = "b"
+		if v := p.do(message.GET, "x", "", block2(1, 64)); v.Code() != message.RequestEntityIncomplete {
+			t.Error(v)
+		}
+		version = "c"
+		resp, err := s.Client().Get(t.Context(), s.URL+"/x", coap.BlockSize(64))
+		if err != nil {
+			t.Fatal(err)
+		}
+		version = "d"
+		if body, err := resp.Bytes(); string(body) != strings.Repeat("d", 100) || err != nil {
+			t.Errorf("%q, %v", body, err)
+		}
+	})
+}
+
+// readerAtFunc is a reader at random that begins at 0.
+type readerAtFunc func(p []byte, off int64) (int, error)
+
+func (f readerAtFunc) ReadAt(p []byte, off int64) (int, error) { return f(p, off) }
+func (f readerAtFunc) Read(p []byte) (int, error)              { return f(p, 0) }
+func (f readerAtFunc) Seek(int64, int) (int64, error)          { return 0, nil }
 
 type errorReader struct{}
 

@@ -25,7 +25,9 @@ import (
 // time, until the client has asked for none for Limits.TransferTimeout; then it is closed, if
 // it is an io.Closer. A reader that is an io.ReaderAt and an io.Seeker, as a file, serves
 // blocks in any order; of another one the client has to ask for them in turn. The ETag is
-// the handler's or one of its own.
+// the handler's or one of its own. An error around [ErrETagChanged] says that what is read is
+// no longer what it was: the block is answered by 4.08, which has the client begin again; any
+// other error by 5.00.
 func Stream(r io.Reader, format message.Format) Body {
 	return Body{stream: &stream{reader: r}, format: format, formatted: true}
 }
