@@ -67,18 +67,21 @@ func TestPermissionsStay(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("permissions are others there")
 	}
-	serving(t, Config{Write: true}, map[string]string{"private": "", "fixed": "kept"}, func(t *testing.T, n *node) {
-		private, fixed := filepath.Join(n.dir, "private"), filepath.Join(n.dir, "fixed")
-		for file, mode := range map[string]os.FileMode{private: 0o600, fixed: 0o444} {
-			if err := os.Chmod(file, mode); err != nil {
+	serving(t, Config{Write: true}, map[string]string{"private": "", "open": "", "fixed": "kept"}, func(t *testing.T, n *node) {
+		modes := map[string]os.FileMode{"private": 0o600, "open": 0o757, "fixed": 0o444}
+		for name, mode := range modes {
+			if err := os.Chmod(filepath.Join(n.dir, name), mode); err != nil {
 				t.Fatal(err)
 			}
 		}
 		n.do(t, message.PUT, "/private", coap.Text("x"), message.Changed)
+		n.do(t, message.PUT, "/open", coap.Text("x"), message.Changed)
 		n.do(t, message.PUT, "/fixed", coap.Text("x"), message.Forbidden)
 		n.do(t, message.DELETE, "/fixed", coap.Body{}, message.Forbidden)
-		if info, err := os.Stat(private); err != nil || info.Mode() != 0o600 {
-			t.Errorf("%v %v", info.Mode(), err)
+		for name, mode := range modes {
+			if info, err := os.Stat(filepath.Join(n.dir, name)); err != nil || info.Mode() != mode {
+				t.Errorf("%s: %v %v", name, info.Mode(), err)
+			}
 		}
 		if got := tree(t, n.dir); got["fixed"] != "kept" || got["private"] != "x" {
 			t.Error(got)
@@ -255,5 +258,65 @@ func TestDirectoryIsRenamedMeanwhile(t *testing.T) {
 		if got := tree(t, n.dir); len(got) != 1 || got["moved/a"] != strings.Repeat("x", 128) {
 			t.Errorf("%q", got)
 		}
+	})
+}
+
+// What is put within one instant, as long as a file system takes to count on, has a time of
+// its own each; and so it is where the clock is set back.
+func TestTimesOfFilesDiffer(t *testing.T) {
+	serving(t, Config{Write: true}, map[string]string{"a": ""}, func(t *testing.T, n *node) {
+		began := time.Now()
+		for range 3 {
+			n.do(t, message.PUT, "/a", coap.Text("same"), message.Changed)
+			info, err := os.Stat(filepath.Join(n.dir, "a"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !info.ModTime().After(began) && !info.ModTime().Equal(began) || time.Since(began) > time.Millisecond {
+				t.Errorf("modified at %v, put at %v", info.ModTime(), time.Now())
+			}
+			began = info.ModTime().Add(1)
+		}
+	})
+	s := &Server{}
+	last := time.Time{}
+	for _, now := range []time.Time{time.Unix(7, 0), time.Unix(7, 0), time.Unix(6, 0), time.Unix(7, 1), time.Unix(8, 0)} {
+		next := s.next(now)
+		if !next.After(last) || next.Before(now) || next.Sub(now) > 2*time.Second {
+			t.Errorf("%v after %v at %v", next, last, now)
+		}
+		last = next
+	}
+}
+
+// What can be refused with the first block is, before the rest is on its way.
+func TestRefusedWithTheFirstBlock(t *testing.T) {
+	serving(t, Config{Write: true}, map[string]string{"a": "", "sub/x": ""}, func(t *testing.T, n *node) {
+		n.block(t, "/a", 'x', 0, true, message.PreconditionFailed, coap.IfNoneMatch)
+		n.block(t, "/sub", 'x', 0, true, message.MethodNotAllowed)
+		n.block(t, "/absent/x", 'x', 0, true, message.NotFound)
+		n.block(t, "/.x", 'x', 0, true, message.Forbidden)
+		if got := n.drafts(t); len(got) != 0 {
+			t.Errorf("under way are %q", got)
+		}
+	})
+}
+
+// The new content of a private file is private from the first block on.
+func TestDraftsAreAsPrivateAsTheirTarget(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("permissions are others there")
+	}
+	serving(t, Config{Write: true}, map[string]string{"a": ""}, func(t *testing.T, n *node) {
+		if err := os.Chmod(filepath.Join(n.dir, "a"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		n.block(t, "/a", 'x', 0, true, message.Continue)
+		for _, draft := range n.drafts(t) {
+			if info, err := os.Stat(filepath.Join(n.dir, draft)); err != nil || info.Mode() != 0o600 {
+				t.Errorf("%v %v", info.Mode(), err)
+			}
+		}
+		n.block(t, "/a", 'x', 1, false, message.Changed)
 	})
 }
