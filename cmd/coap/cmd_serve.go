@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/motewire/coap"
+	"github.com/motewire/coap/cmd/coap/files"
 	"github.com/motewire/coap/cmd/coap/lab"
 	"github.com/motewire/coap/transport"
 )
@@ -29,9 +30,10 @@ const defaultAddr = ":5683"
 func (c *cli) serveCommand() *cobra.Command {
 	var addr string
 	var multicast bool
+	var files directoryFlags
 	cmd := &cobra.Command{
 		Use:   "serve",
-		Short: "Serve the lab node of a sensor",
+		Short: "Serve the lab node of a sensor, or files",
 		Long: `serve is a sensor node to try clients against:
 
   /temperature /led /config /config/interval   GET and PUT
@@ -42,28 +44,61 @@ func (c *cli) serveCommand() *cobra.Command {
 /temperature and /humidity change every 2 seconds, or as often as /config/interval says,
 and can be observed. coap discover localhost lists the resources. The node keeps its state
 in memory. It runs until an interrupt or SIGTERM, finishes the requests in hand, tells the
-observers and ends with status 0.`,
+observers and ends with status 0.
+
+With --dir it serves the files of a directory instead: GET of a file has an ETag and a
+Content-Format by extension, GET of a directory lists it as links. --write allows PUT, which
+replaces a file as a whole or not at all, and DELETE; If-Match and If-None-Match hold for
+both. Nothing outside of the directory is reached, also not by links. Hidden files, and names
+that mean something else on another system (nul, a:b), are neither served nor written.`,
+		Example: `  coap serve
+  coap serve --dir firmware
+  coap serve --dir inbox --write --max-body 4M --addr [::1]:5683`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			srv, change, done, err := c.served(&files)
+			if err != nil {
+				return err
+			}
+			defer done()
 			conns, err := listenOn(cmd.Context(), addr)
 			if err != nil {
 				return err
 			}
-			node := lab.New()
-			srv := &coap.Server{Handler: node.Mux(), NotifyInterval: lab.NotifyInterval}
 			if multicast {
 				if srv.Groups, err = groupsOf(conns[0].LocalAddr()); err != nil {
 					closeAll(conns)
 					return err
 				}
 			}
-			return c.serve(cmd.Context(), cmd.Name(), srv, conns, node.Run)
+			return c.serve(cmd.Context(), cmd.Name(), srv, conns, change)
 		},
 	}
 	cmd.Flags().StringVar(&addr, "addr", defaultAddr, "listen on `HOST:PORT`; without HOST on all addresses")
 	cmd.Flags().BoolVar(&multicast, "multicast", false, "join All CoAP Nodes, so that discovery finds the node without its address")
+	files.add(cmd.Flags())
 	return cmd
 }
+
+// served returns the server of a directory where flags name one, of the lab node otherwise:
+// with what changes its resources, and what is to be called when it is over.
+func (c *cli) served(f *directoryFlags) (srv *coap.Server, change func(context.Context), done func(), err error) {
+	if err := f.check(); err != nil {
+		return nil, nil, nil, err
+	}
+	if f.dir == "" {
+		node := lab.New()
+		return &coap.Server{Handler: node.Mux(), NotifyInterval: lab.NotifyInterval}, node.Run, func() {}, nil
+	}
+	s, err := files.Open(f.dir, files.Config{Write: f.write, MaxBody: int(f.maxBody), Logger: c.logger()})
+	if err != nil {
+		return nil, nil, nil, ioError(err)
+	}
+	return &coap.Server{Handler: s.Mux()}, func(context.Context) {}, func() { s.Close() }, nil
+}
+
+// logger returns where a server tells what goes wrong.
+func (c *cli) logger() *slog.Logger { return slog.New(slog.NewTextHandler(c.stderr, nil)) }
 
 // groupsOf returns the groups of All CoAP Nodes that a socket can join. One that is bound
 // to a single address would get nothing of what is sent to a group.
@@ -92,7 +127,7 @@ func (c *cli) serve(ctx context.Context, name string, srv *coap.Server, conns []
 	changes.Go(func() { change(changing) })
 	defer changes.Wait()
 	defer still()
-	srv.Logger = slog.New(slog.NewTextHandler(c.stderr, nil))
+	srv.Logger = c.logger()
 	fmt.Fprintf(c.stderr, "coap %s: listening on coap://%v\n", name, conns[0].LocalAddr())
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(context.WithoutCancel(ctx), conns...) }()

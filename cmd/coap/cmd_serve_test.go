@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -118,6 +119,14 @@ func TestServeRefusesWhatCannotWork(t *testing.T) {
 		{"serve --addr localhost", exitUsage, `--addr "localhost": say HOST:PORT`},
 		{"serve --multicast --addr 127.0.0.1:0", exitUsage, "--multicast listens on all addresses"},
 		{"serve --addr " + taken.LocalAddr().String(), exitIO, "address already in use"},
+		{"serve --write", exitUsage, "--write needs --dir DIR"},
+		{"serve --dir= --write", exitUsage, "--dir: say a directory"},
+		{"serve --max-body 1K", exitUsage, "--max-body needs --dir DIR --write"},
+		{"serve --dir . --max-body 1K", exitUsage, "--max-body needs --dir DIR --write"},
+		{"serve --dir . --write --max-body 0", exitUsage, "say a number of bytes"},
+		{"serve --dir . --write --max-body 2G", exitUsage, "say a number of bytes"},
+		{"serve --dir . --write --max-body 1T", exitUsage, "say a number of bytes"},
+		{"serve --dir testdata/absent", exitIO, "testdata/absent: no such file or directory"},
 		{"plugtest --addr 127.0.0.1:99999", exitUsage, "say HOST:PORT"},
 		{"plugtest --multicast", exitUsage, "unknown flag --multicast"},
 	}
@@ -126,6 +135,52 @@ func TestServeRefusesWhatCannotWork(t *testing.T) {
 		status := run(t.Context(), strings.Fields(tt.args), strings.NewReader(""), io.Discard, &stderr)
 		if status != tt.status || !strings.Contains(stderr.String(), tt.want) || strings.Count(stderr.String(), "\n") != 1 {
 			t.Errorf("%s: status %d, %q", tt.args, status, stderr.String())
+		}
+	}
+}
+
+// coap serve --dir is read-only unless --write says otherwise.
+func TestServeDirectory(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "a.txt"), []byte("old"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		flags string
+		code  message.Code
+		want  string
+	}{
+		{"", message.MethodNotAllowed, "old"},
+		{"--write --max-body 1K", message.Changed, "new"},
+		{"--write --max-body 2", message.RequestEntityTooLarge, "new"},
+	} {
+		p := startServing(t, append(strings.Fields("serve --addr 127.0.0.1:0 "+tt.flags), "--dir", dir)...)
+		put, err := p.client.Put(t.Context(), p.url+"/a.txt", coap.Text("new"))
+		if err != nil || put.Code != tt.code {
+			t.Errorf("%s: PUT %v %v", tt.flags, put, err)
+		}
+		get, err := p.client.Get(t.Context(), p.url+"/a.txt")
+		if err != nil || string(get.Payload()) != tt.want {
+			t.Errorf("%s: GET %v %v", tt.flags, get, err)
+		}
+		p.stop()
+		if status := <-p.status; status != exitOK {
+			t.Errorf("%s: status %d", tt.flags, status)
+		}
+	}
+}
+
+func TestBytesValue(t *testing.T) {
+	for in, want := range map[string]string{"1": "1", "1023": "1023", "1024": "1K", "64k": "64K", "1536M": "1536M", "1G": "1G", "1024M": "1G"} {
+		var v bytesValue
+		if err := v.Set(in); err != nil || v.String() != want {
+			t.Errorf("%s: %s %v, want %s", in, &v, err, want)
+		}
+	}
+	for _, in := range []string{"", "0", "-1", "K", "1.5M", "2G", "2147483648", "9999999999999999999", "1 K", "1KK"} {
+		var v bytesValue
+		if err := v.Set(in); err == nil {
+			t.Errorf("%q is %v", in, &v)
 		}
 	}
 }
