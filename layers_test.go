@@ -33,11 +33,13 @@ var layers = map[string][]string{
 	"transport/simnet": {"peer", "transport"},
 	"coaptest":         {".", "message", "transport", "transport/simnet"},
 	"fuzz":             nil, // tests alone
-	"cmd/coap": {".", "message", "linkformat", "transport", "pcapng", "cmd/coap/demo", "cmd/coap/lab", "cmd/coap/plugtest",
+	"cmd/coap": {".", "message", "linkformat", "transport", "pcapng", "cmd/coap/demo", "cmd/coap/lab", "cmd/coap/ladder", "cmd/coap/plugtest",
 		"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/gopacket/gopacket", "golang.org/x/term"},
 	"cmd/coap/demo":     {".", "message", "transport", "cmd/coap/lab"},
 	"cmd/coap/lab":      {".", "message", "linkformat"},
+	"cmd/coap/ladder":   {"message", "cmd/coap/svg"},
 	"cmd/coap/plugtest": {".", "message", "linkformat", "observe"},
+	"cmd/coap/svg":      nil,
 }
 
 // forTests is what any test may import besides what its package may, and its package.
