@@ -74,7 +74,7 @@ func TestBodiesOnATerminal(t *testing.T) {
 }
 
 func withoutColors(s string) string {
-	for _, color := range []string{bold, red, green, yellow, cyan, "0"} {
+	for _, color := range []string{bold, red, green, yellow, magenta, cyan, "0"} {
 		s = strings.ReplaceAll(s, "\x1b["+color+"m", "")
 	}
 	return s
