@@ -33,11 +33,12 @@ var layers = map[string][]string{
 	"transport/simnet": {"peer", "transport"},
 	"coaptest":         {".", "message", "transport", "transport/simnet"},
 	"fuzz":             nil, // tests alone
-	"cmd/coap": {".", "message", "linkformat", "transport", "pcapng", "cmd/coap/demo", "cmd/coap/lab", "cmd/coap/ladder", "cmd/coap/plugtest",
+	"cmd/coap": {".", "message", "linkformat", "transport", "pcapng", "cmd/coap/demo", "cmd/coap/lab", "cmd/coap/ladder", "cmd/coap/overhttp", "cmd/coap/plugtest",
 		"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/gopacket/gopacket", "golang.org/x/term"},
-	"cmd/coap/demo":     {".", "message", "transport", "cmd/coap/lab"},
+	"cmd/coap/demo":     {".", "message", "transport", "cmd/coap/lab", "cmd/coap/overhttp"},
 	"cmd/coap/lab":      {".", "message", "linkformat"},
 	"cmd/coap/ladder":   {"message", "cmd/coap/svg"},
+	"cmd/coap/overhttp": {"message"},
 	"cmd/coap/plugtest": {".", "message", "linkformat", "observe"},
 	"cmd/coap/svg":      nil,
 }
