@@ -33,8 +33,9 @@ var layers = map[string][]string{
 	"transport/simnet": {"peer", "transport"},
 	"coaptest":         {".", "message", "transport", "transport/simnet"},
 	"fuzz":             nil, // tests alone
-	"cmd/coap": {".", "message", "linkformat", "transport", "pcapng", "cmd/coap/demo", "cmd/coap/lab", "cmd/coap/ladder", "cmd/coap/overhttp", "cmd/coap/plugtest",
+	"cmd/coap": {".", "message", "linkformat", "transport", "pcapng", "cmd/coap/cost", "cmd/coap/demo", "cmd/coap/lab", "cmd/coap/ladder", "cmd/coap/overhttp", "cmd/coap/plugtest",
 		"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/gopacket/gopacket", "golang.org/x/term"},
+	"cmd/coap/cost":     {"cmd/coap/svg"},
 	"cmd/coap/demo":     {".", "message", "transport", "cmd/coap/lab", "cmd/coap/overhttp"},
 	"cmd/coap/lab":      {".", "message", "linkformat"},
 	"cmd/coap/ladder":   {"message", "cmd/coap/svg"},
