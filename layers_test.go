@@ -34,7 +34,7 @@ var layers = map[string][]string{
 	"coaptest":         {".", "message", "transport", "transport/simnet"},
 	"fuzz":             nil, // tests alone
 	"cmd/coap": {".", "message", "linkformat", "transport", "pcapng", "cmd/coap/cost", "cmd/coap/demo", "cmd/coap/lab", "cmd/coap/ladder", "cmd/coap/overhttp", "cmd/coap/plugtest",
-		"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/gopacket/gopacket", "golang.org/x/term"},
+		"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/gopacket/gopacket", "github.com/fxamacker/cbor/v2", "golang.org/x/term"},
 	"cmd/coap/cost":     {"cmd/coap/svg"},
 	"cmd/coap/demo":     {".", "message", "transport", "cmd/coap/lab", "cmd/coap/overhttp"},
 	"cmd/coap/lab":      {".", "message", "linkformat"},

@@ -230,8 +230,8 @@ func (w *watcher) line(resp *coap.Response) []byte {
 			}
 			return body
 		case item, sequence:
-			if text, ok := diagnose(body, sequence); ok {
-				return bytes.TrimSuffix(text, []byte("\n"))
+			if text, ok := diagnoseLine(body, sequence); ok {
+				return text
 			}
 		}
 	}
