@@ -33,7 +33,7 @@ var layers = map[string][]string{
 	"transport/simnet": {"peer", "transport"},
 	"coaptest":         {".", "message", "transport", "transport/simnet"},
 	"fuzz":             nil, // tests alone
-	"cmd/coap": {".", "message", "linkformat", "transport", "pcapng", "cmd/coap/cost", "cmd/coap/demo", "cmd/coap/lab", "cmd/coap/ladder", "cmd/coap/overhttp", "cmd/coap/plugtest",
+	"cmd/coap": {".", "message", "linkformat", "transport", "pcapng", "cmd/coap/cost", "cmd/coap/demo", "cmd/coap/lab", "cmd/coap/ladder", "cmd/coap/overhttp", "cmd/coap/plugtest", "cmd/coap/senml",
 		"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/gopacket/gopacket", "github.com/fxamacker/cbor/v2", "golang.org/x/term"},
 	"cmd/coap/cost":     {"cmd/coap/svg"},
 	"cmd/coap/demo":     {".", "message", "transport", "cmd/coap/lab", "cmd/coap/overhttp"},
@@ -41,6 +41,7 @@ var layers = map[string][]string{
 	"cmd/coap/ladder":   {"message", "cmd/coap/svg"},
 	"cmd/coap/overhttp": {"message"},
 	"cmd/coap/plugtest": {".", "message", "linkformat", "observe"},
+	"cmd/coap/senml":    {"github.com/fxamacker/cbor/v2"},
 	"cmd/coap/svg":      nil,
 }
 
