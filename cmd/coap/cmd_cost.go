@@ -40,15 +40,11 @@ func (c *cli) costCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "cost [URI]",
 		Short: "Reckon bytes, air time, charge and battery life of an exchange",
-		Long: `cost encodes a request and its response, adds the headers of each layer, and reckons
-air time, charge and battery life of a node, beside the same over HTTP/1.1 over TCP. The
-arithmetic is printed. Charges are the radio's alone.
-
-The links are ethernet, wifi, 802.15.4 (with 6LoWPAN), lora (LoRaWAN), nb-iot and none (no
-headers): flags replace their usual parameters.`,
-		Example: `  coap cost localhost/temperature --answer 22.5
-  coap cost -m post -e 22.5 localhost/readings --link 802.15.4 --every 10m
-  coap cost --observe --answer 22.5 localhost/t --link lora --sf 12 --svg cost.svg`,
+		Long: `cost encodes a request and its response, adds the headers of each layer and reckons air
+time, charge of the radio and battery life, beside the same over HTTP/1.1 over TCP, with
+the arithmetic. Links: ethernet, wifi, 802.15.4 (6LoWPAN), lora (LoRaWAN with SCHC), nb-iot
+and none (no headers); flags replace their usual parameters.`,
+		Example: `  coap cost -m post -e 22.5 localhost/readings --link 802.15.4 --every 10m`,
 		RunE: func(_ *cobra.Command, args []string) error {
 			uri, err := uriArgument("cost", args)
 			if err != nil {
@@ -74,11 +70,14 @@ func (f *costFlags) define(s *pflag.FlagSet) {
 	s.Float64Var(&f.receive, "rx", 0, "receiving it takes that many `MA`")
 	s.IntVar(&f.header, "header", -1, "`BYTES` around the content of a frame")
 	s.IntVar(&f.room, "frame", -1, "`BYTES` of content that a frame takes")
-	s.IntVar(&f.spreadingFactor, "sf", 0, "spreading factor of lora, 7 to 12 (default 9)")
-	s.DurationVar(&f.every, "every", 0, "the exchange takes place that often: 10m, 1h; gives battery life")
-	s.DurationVar(&f.awake, "awake", 0, "with --every: the radio listens that long besides, each time")
-	s.Float64Var(&f.battery, "battery", 2400, "capacity in `MAH`")
-	s.Float64Var(&f.sleep, "sleep", 5, "current between exchanges in `µA`")
+	s.IntVar(&f.spreadingFactor, "sf", 0, "spreading factor `N` of lora, 7 to 12 (default 9)")
+	s.DurationVar(&f.every, "every", 0, "the exchange takes place every `TIME`, like 10m: gives battery life")
+	s.DurationVar(&f.awake, "awake", 0, "with --every: the radio listens for `TIME` besides, each time")
+	s.Float64Var(&f.battery, "battery", 2400, "capacity of the battery in `MAH`")
+	s.Float64Var(&f.sleep, "sleep", 5, "current between exchanges in `UA` (µA)")
+	for _, name := range []string{"header", "frame"} {
+		s.Lookup(name).DefValue = "0" // which the help leaves out: the link's own
+	}
 	s.StringVar(&f.svg, "svg", "", "draw the figures as a picture into `FILE`")
 }
 
@@ -210,7 +209,7 @@ type choice struct {
 }
 
 func (v *choice) String() string { return v.value }
-func (v *choice) Type() string   { return strings.ToUpper(strings.Join(v.names, "|")) }
+func (v *choice) Type() string   { return strings.Join(v.names, "|") }
 
 func (v *choice) Set(s string) error {
 	if !slices.Contains(v.names, s) {

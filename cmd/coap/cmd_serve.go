@@ -43,6 +43,8 @@ func (c *cli) serveCommand() *cobra.Command {
 and can be observed. coap discover localhost lists the resources. The node keeps its state
 in memory. It runs until an interrupt or SIGTERM, finishes the requests in hand, tells the
 observers and ends with status 0.`,
+		Example: `  coap serve --multicast
+  coap serve --addr 127.0.0.1:5700`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			conns, err := listenOn(cmd.Context(), addr)

@@ -21,7 +21,6 @@ type exchangeFlags struct {
 	format      formatValue
 	accept      formatValue
 	options     []message.Option
-	noURIHost   bool
 	tokenLength tokenLengthValue
 
 	answer       textValue
@@ -39,7 +38,6 @@ func (f *exchangeFlags) define(s *pflag.FlagSet) {
 	s.VarP(&f.accept, "accept", "A", "Accept of the request")
 	s.VarP((*optionsValue)(&f.options), "option", "O", "an option of the request; 0x… is hex; may be repeated")
 	s.BoolVarP(&f.non, "non", "N", false, "non-confirmable messages")
-	s.BoolVarP(&f.noURIHost, "no-uri-host", "U", false, "send neither Uri-Host nor Uri-Port")
 	s.Var(&f.tokenLength, "token-length", "length of the token")
 	s.Var(&f.answer, "answer", "payload of the response")
 	s.Var(&f.answerFormat, "answer-format", "its Content-Format")
@@ -101,7 +99,7 @@ func httpHost(u message.URI) string {
 
 // request encodes the request.
 func (f *exchangeFlags) request(uri string) (*message.View, error) {
-	r := requestFlags{nonConfirmable: f.non, contentFormat: f.format, accept: f.accept, options: f.options, noURIHost: f.noURIHost}
+	r := requestFlags{nonConfirmable: f.non, contentFormat: f.format, accept: f.accept, options: f.options}
 	token, err := message.MakeToken(bytes.Repeat([]byte{0xa5}, int(f.tokenLength)))
 	if err != nil {
 		return nil, err

@@ -27,11 +27,9 @@ func (c *cli) requestCommand(m method, do func(context.Context, *request) error)
 		Use:   m.name + " URI",
 		Short: m.short,
 		Long: fmt.Sprintf(`%s sends a %v request and prints the body of the response. A URI without scheme
-means coap://.
-
-Flags are those of coap-client, with two exceptions: -e takes the text as it stands,
-without percent-decoding, and -v is repeated instead of taking a number. Without -B a
-request is given up after 90 seconds, or later where retransmissions take longer.`, m.name, m.code.Name()),
+means coap://. Flags are those of coap-client, but -e takes the text as it stands, without
+percent-decoding, and -v is repeated instead of taking a number. A request is given up
+after -B SECONDS, 90 without it, or later where retransmissions take longer.`, m.name, m.code.Name()),
 		Example:     m.example,
 		Annotations: map[string]string{isRequest: m.name},
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
