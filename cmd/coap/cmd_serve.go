@@ -17,6 +17,7 @@ import (
 
 	"github.com/motewire/coap"
 	"github.com/motewire/coap/cmd/coap/lab"
+	"github.com/motewire/coap/cmd/coap/script"
 	"github.com/motewire/coap/transport"
 )
 
@@ -27,7 +28,7 @@ const grace = 5 * time.Second
 const defaultAddr = ":5683"
 
 func (c *cli) serveCommand() *cobra.Command {
-	var addr string
+	var addr, scriptFile string
 	var multicast bool
 	cmd := &cobra.Command{
 		Use:   "serve",
@@ -40,18 +41,23 @@ func (c *cli) serveCommand() *cobra.Command {
   /readings                                    GET, and POST of JSON
 
 /temperature and /humidity change every 2 seconds, or as often as /config/interval says,
-and can be observed. coap discover localhost lists the resources. The node keeps its state
-in memory. It runs until an interrupt or SIGTERM, finishes the requests in hand, tells the
-observers and ends with status 0.`,
+and can be observed. coap discover localhost lists the resources. State is in memory. With
+--script it is the node of a description in JSON instead: resources with values that ramp,
+swing, walk or come from a CSV file, delays and error rates; examples/scripts has one. It
+runs until an interrupt or SIGTERM, finishes the requests in hand, tells the observers and
+ends with status 0.`,
 		Example: `  coap serve --multicast
-  coap serve --addr 127.0.0.1:5700`,
+  coap serve --addr 127.0.0.1:5700 --script greenhouse.json`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			node, err := nodeOf(scriptFile)
+			if err != nil {
+				return err
+			}
 			conns, err := listenOn(cmd.Context(), addr)
 			if err != nil {
 				return err
 			}
-			node := lab.New()
 			srv := &coap.Server{Handler: node.Mux(), NotifyInterval: lab.NotifyInterval}
 			if multicast {
 				if srv.Groups, err = groupsOf(conns[0].LocalAddr()); err != nil {
@@ -63,8 +69,31 @@ observers and ends with status 0.`,
 		},
 	}
 	cmd.Flags().StringVar(&addr, "addr", defaultAddr, "listen on `HOST:PORT`; without HOST on all addresses")
+	cmd.Flags().StringVar(&scriptFile, "script", "", "simulate the node that `FILE` describes")
 	cmd.Flags().BoolVar(&multicast, "multicast", false, "join All CoAP Nodes, so that discovery finds the node without its address")
 	return cmd
+}
+
+// A simulatedNode has resources, and changes them until a context ends.
+type simulatedNode interface {
+	Mux() *coap.Mux
+	Run(context.Context)
+}
+
+// nodeOf returns the node of a script, without one the lab node.
+func nodeOf(scriptFile string) (simulatedNode, error) {
+	if scriptFile == "" {
+		return lab.New(), nil
+	}
+	s, err := script.Load(scriptFile)
+	var wrong *script.Error
+	switch {
+	case errors.As(err, &wrong):
+		return nil, usageErrorf("%w", err)
+	case err != nil:
+		return nil, ioError(err)
+	}
+	return script.New(s), nil
 }
 
 // groupsOf returns the groups of All CoAP Nodes that a socket can join. One that is bound
