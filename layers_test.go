@@ -33,19 +33,26 @@ var layers = map[string][]string{
 	"transport/simnet": {"peer", "transport"},
 	"coaptest":         {".", "message", "transport", "transport/simnet"},
 	"fuzz":             nil, // tests alone
-	"cmd/coap": {".", "message", "linkformat", "transport", "pcapng", "cmd/coap/demo", "cmd/coap/files", "cmd/coap/lab",
-		"cmd/coap/plugtest", "github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/gopacket/gopacket", "golang.org/x/term"},
-	"cmd/coap/demo":     {".", "message", "transport", "cmd/coap/lab"},
+	"cmd/coap": {".", "message", "linkformat", "transport", "pcapng", "cmd/coap/cost", "cmd/coap/demo", "cmd/coap/files", "cmd/coap/lab",
+		"cmd/coap/ladder", "cmd/coap/overhttp", "cmd/coap/plugtest", "cmd/coap/script", "cmd/coap/senml",
+		"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/gopacket/gopacket", "github.com/fxamacker/cbor/v2", "golang.org/x/term"},
+	"cmd/coap/cost":     {"cmd/coap/svg"},
+	"cmd/coap/demo":     {".", "message", "transport", "cmd/coap/lab", "cmd/coap/overhttp"},
 	"cmd/coap/files":    {".", "message", "linkformat"},
 	"cmd/coap/lab":      {".", "message", "linkformat"},
+	"cmd/coap/ladder":   {"message", "cmd/coap/svg"},
+	"cmd/coap/overhttp": {"message"},
 	"cmd/coap/plugtest": {".", "message", "linkformat", "observe"},
+	"cmd/coap/script":   {".", "message", "github.com/fxamacker/cbor/v2"},
+	"cmd/coap/senml":    {"github.com/fxamacker/cbor/v2"},
+	"cmd/coap/svg":      nil,
 }
 
 // forTests is what any test may import besides what its package may, and its package.
 var forTests = []string{"pgregory.net/rapid", "github.com/google/go-cmp", "message", "peer", "transport", "transport/simnet"}
 
 // aboveRoot may also import the root package and coaptest in its tests: what they import.
-var aboveRoot = []string{".", "coaptest", "fuzz", "cmd/coap", "cmd/coap/demo", "cmd/coap/files", "cmd/coap/lab", "cmd/coap/plugtest"}
+var aboveRoot = []string{".", "coaptest", "fuzz", "cmd/coap", "cmd/coap/demo", "cmd/coap/files", "cmd/coap/lab", "cmd/coap/plugtest", "cmd/coap/script"}
 
 // withoutIO are the standard library's packages that no protocol package imports, as time
 // and randomness come in and events go out.

@@ -26,7 +26,8 @@ over a link that loses datagrams. It prints every datagram: first of requests an
 responses, then of an observation of a value that changes (RFC 7641), with notifications that
 come late and are discarded, until the client leaves. At the end it says what the same
 exchange takes over HTTP/1.1. It ends by itself.`,
-		Args: noArguments,
+		Example: `  coap demo --loss 40% --seed 7`,
+		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
 			return demoError(ctx, demo.Run(ctx, c.stdout, demo.Config{
@@ -34,7 +35,7 @@ exchange takes over HTTP/1.1. It ends by itself.`,
 			}))
 		},
 	}
-	cmd.Flags().Uint64Var(&seed, "seed", demoSeed, "decides which datagrams are lost, and which notifications come late")
+	cmd.Flags().Uint64Var(&seed, "seed", demoSeed, "`N` decides what gets lost, and which notifications come late")
 	cmd.Flags().Var(&loss, "loss", "lose that share of the datagrams each way: 20% or 0.2")
 	return cmd
 }

@@ -18,7 +18,8 @@ block-wise transfer, observation. A request's body has 8192 bytes at most.
 
 coap discover localhost lists the resources. State is in memory. It runs until an interrupt
 or SIGTERM, finishes the requests in hand and ends with status 0.`,
-		Args: noArguments,
+		Example: `  coap plugtest --addr :5700`,
+		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			conns, err := listenOn(cmd.Context(), addr)
 			if err != nil {

@@ -18,6 +18,7 @@ import (
 	"github.com/motewire/coap"
 	"github.com/motewire/coap/cmd/coap/files"
 	"github.com/motewire/coap/cmd/coap/lab"
+	"github.com/motewire/coap/cmd/coap/script"
 	"github.com/motewire/coap/transport"
 )
 
@@ -28,7 +29,7 @@ const grace = 5 * time.Second
 const defaultAddr = ":5683"
 
 func (c *cli) serveCommand() *cobra.Command {
-	var addr string
+	var addr, scriptFile string
 	var multicast bool
 	var files directoryFlags
 	cmd := &cobra.Command{
@@ -42,21 +43,22 @@ func (c *cli) serveCommand() *cobra.Command {
   /readings                                    GET, and POST of JSON
 
 /temperature and /humidity change every 2 seconds, or as often as /config/interval says,
-and can be observed. coap discover localhost lists the resources. The node keeps its state
-in memory. It runs until an interrupt or SIGTERM, finishes the requests in hand, tells the
-observers and ends with status 0.
+and can be observed. State is in memory. It runs until an interrupt or SIGTERM, finishes the
+requests in hand, tells the observers and ends with status 0.
 
-With --dir it serves the files of a directory instead: GET of a file has an ETag and a
-Content-Format by extension, GET of a directory lists it as links. --write allows PUT, which
-replaces a file as a whole or not at all, and DELETE; If-Match and If-None-Match hold for
-both. Nothing outside of the directory is reached, also not by links. Hidden files, and names
-that mean something else on another system (nul, a:b), are neither served nor written.`,
-		Example: `  coap serve
-  coap serve --dir firmware
-  coap serve --dir inbox --write --max-body 4M --addr [::1]:5683`,
+With --script it is the node of a description in JSON instead: resources with values that
+ramp, swing, walk or come from a CSV file, delays and error rates; examples/scripts has one.
+
+With --dir it serves the files of a directory instead: a GET of a file has an ETag, of a
+directory links. --write allows PUT, which replaces a file as a whole or not at all, and
+DELETE; If-Match and If-None-Match hold. Nothing outside of the directory is reached, also
+not by links; hidden files are not served.`,
+		Example: `  coap serve --multicast
+  coap serve --addr 127.0.0.1:5700 --script greenhouse.json
+  coap serve --dir inbox --write --max-body 4M`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			srv, change, done, err := c.served(&files)
+			srv, change, done, err := c.served(scriptFile, &files)
 			if err != nil {
 				return err
 			}
@@ -75,20 +77,27 @@ that mean something else on another system (nul, a:b), are neither served nor wr
 		},
 	}
 	cmd.Flags().StringVar(&addr, "addr", defaultAddr, "listen on `HOST:PORT`; without HOST on all addresses")
+	cmd.Flags().StringVar(&scriptFile, "script", "", "simulate the node that `FILE` describes")
 	cmd.Flags().BoolVar(&multicast, "multicast", false, "join All CoAP Nodes, so that discovery finds the node without its address")
 	files.add(cmd.Flags())
 	return cmd
 }
 
-// served returns the server of a directory where flags name one, of the lab node otherwise:
-// with what changes its resources, and what is to be called when it is over.
-func (c *cli) served(f *directoryFlags) (srv *coap.Server, change func(context.Context), done func(), err error) {
+// served returns the server of a directory or of a script where flags name one, of the lab
+// node otherwise: with what changes its resources, and what is to be called when it is over.
+func (c *cli) served(scriptFile string, f *directoryFlags) (srv *coap.Server, change func(context.Context), done func(), err error) {
 	if err := f.check(); err != nil {
 		return nil, nil, nil, err
 	}
 	if f.dir == "" {
-		node := lab.New()
+		node, err := nodeOf(scriptFile)
+		if err != nil {
+			return nil, nil, nil, err
+		}
 		return &coap.Server{Handler: node.Mux(), NotifyInterval: lab.NotifyInterval}, node.Run, func() {}, nil
+	}
+	if scriptFile != "" {
+		return nil, nil, nil, usageErrorf("--script and --dir exclude each other")
 	}
 	s, err := files.Open(f.dir, files.Config{Write: f.write, MaxBody: int(f.maxBody), Logger: c.logger()})
 	if err != nil {
@@ -99,6 +108,28 @@ func (c *cli) served(f *directoryFlags) (srv *coap.Server, change func(context.C
 
 // logger returns where a server tells what goes wrong.
 func (c *cli) logger() *slog.Logger { return slog.New(slog.NewTextHandler(c.stderr, nil)) }
+
+// A simulatedNode has resources, and changes them until a context ends.
+type simulatedNode interface {
+	Mux() *coap.Mux
+	Run(context.Context)
+}
+
+// nodeOf returns the node of a script, without one the lab node.
+func nodeOf(scriptFile string) (simulatedNode, error) {
+	if scriptFile == "" {
+		return lab.New(), nil
+	}
+	s, err := script.Load(scriptFile)
+	var wrong *script.Error
+	switch {
+	case errors.As(err, &wrong):
+		return nil, usageErrorf("%w", err)
+	case err != nil:
+		return nil, ioError(err)
+	}
+	return script.New(s), nil
+}
 
 // groupsOf returns the groups of All CoAP Nodes that a socket can join. One that is bound
 // to a single address would get nothing of what is sent to a group.

@@ -193,3 +193,28 @@ func terminate() error {
 	}
 	return self.Signal(syscall.SIGTERM)
 }
+
+func TestServeScript(t *testing.T) {
+	p := startServing(t, "serve", "--addr", "127.0.0.1:0", "--script", "../../examples/scripts/greenhouse.json")
+	resp, err := p.client.Get(t.Context(), p.url+"/window")
+	if err != nil || string(resp.Payload()) != "0" {
+		t.Errorf("%v, %v", resp, err)
+	}
+	p.stop()
+	if status := <-p.status; status != exitOK {
+		t.Errorf("status %d", status)
+	}
+	bad := filepath.Join(t.TempDir(), "bad.json")
+	if err := os.WriteFile(bad, []byte("{\n\"resources\": [{\"path\": 1}]}"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for file, want := range map[string]int{bad: exitUsage, bad + ".not": exitIO} {
+		got := command(t, "", "serve", "--script", file)
+		if got.status != want || !strings.Contains(got.stderr, file) || strings.Count(got.stderr, "\n") != 1 {
+			t.Errorf("%s: %+v", file, got)
+		}
+	}
+	if got := command(t, "", "serve", "--script", bad); !strings.Contains(got.stderr, "bad.json:2: resources[0].path: is a number, not a string") {
+		t.Errorf("%+v", got)
+	}
+}

@@ -7,11 +7,12 @@ import (
 
 // Colours and attributes of text, as terminals take them (ECMA-48, SGR).
 const (
-	bold   = "1"
-	red    = "31"
-	green  = "32"
-	yellow = "33"
-	cyan   = "36"
+	bold    = "1"
+	red     = "31"
+	green   = "32"
+	yellow  = "33"
+	magenta = "35"
+	cyan    = "36"
 )
 
 // paint puts a text into a colour, where there are colours.

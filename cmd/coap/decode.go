@@ -8,16 +8,25 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+
+	"github.com/motewire/coap/cmd/coap/ladder"
 )
 
 // A decoder dissects datagrams one after the other.
 type decoder struct {
-	file  string   // -f
-	json  bool     // --json
-	ports []uint16 // --port
-	out   *bufio.Writer
-	live  bool // the input may still grow: print each message at once
-	count tally
+	file   string   // -f
+	json   bool     // --json
+	bytes  bool     // --map
+	ladder bool     // --ladder
+	stats  bool     // --stats
+	svg    string   // --svg
+	ports  []uint16 // --port
+
+	out     *bufio.Writer
+	style   style
+	live    bool // the input may still grow: print each message at once
+	count   tally
+	tracked ladder.Tracker // for --ladder, --stats and --svg
 }
 
 func (c *cli) decodeCommand() *cobra.Command {
@@ -34,9 +43,15 @@ Of a capture all UDP datagrams from or to port 5683 are decoded, and on other po
 those that are well-formed messages; with --port those of the given ports alone. What
 was passed over (TCP, DTLS, fragments, …) is counted on standard error.
 
+--map shows which bytes are what; on a terminal it is the view of hex. --ladder draws
+the conversations of a capture: exchanges by token and message ID, observations and
+block-wise transfers as one each; of standard input each message as it comes.
+
 Exit status: 0 all messages are well-formed, 6 some are not.`,
 		Example: `  coap decode 40017d34b474656d70
-  coap decode --json -f trace.pcap`,
+  coap decode --json -f trace.pcap
+  tcpdump -w - -U udp port 5683 | coap decode --ladder
+  coap decode --stats --svg trace.svg -f trace.pcap`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			for _, port := range ports {
 				if port < 1 || port > 65535 {
@@ -50,6 +65,10 @@ Exit status: 0 all messages are well-formed, 6 some are not.`,
 	flags := cmd.Flags()
 	flags.StringVarP(&d.file, "file", "f", "", "read `FILE`, - is standard input")
 	flags.BoolVar(&d.json, "json", false, "print one JSON object per line")
+	flags.BoolVar(&d.bytes, "map", false, "show which bytes are what")
+	flags.BoolVar(&d.ladder, "ladder", false, "draw the conversations of a capture as ladder diagrams")
+	flags.StringVar(&d.svg, "svg", "", "draw them as a picture into `FILE`")
+	flags.BoolVar(&d.stats, "stats", false, "print round-trip times, retransmissions and bytes by kind")
 	flags.IntSliceVar(&ports, "port", nil, "decode what goes from or to `PORT`, may be repeated")
 	return cmd
 }
@@ -57,10 +76,16 @@ Exit status: 0 all messages are well-formed, 6 some are not.`,
 // decode ends with the input or with ctx, as standard input may be a pipe that nobody
 // writes to.
 func (c *cli) decode(ctx context.Context, d *decoder, args []string) error {
-	d.out = bufio.NewWriter(c.stdout)
+	if err := d.check(); err != nil {
+		return err
+	}
+	d.out, d.style = bufio.NewWriter(c.stdout), c.style(false)
 	done := make(chan error, 1)
 	go func() {
 		err := c.decodeInput(d, args)
+		if err == nil {
+			err = d.conclude()
+		}
 		if flushErr := d.out.Flush(); err == nil {
 			err = ioError(flushErr)
 		}
@@ -116,21 +141,4 @@ func (c *cli) decodeFile(d *decoder, r io.Reader) error {
 		fmt.Fprintln(c.stderr, "coap:", &d.count)
 	}
 	return err
-}
-
-// datagram decodes and prints one datagram.
-func (d *decoder) datagram(in datagram) error {
-	m := dissect(in.raw)
-	d.count.messages++
-	if m.malformed != nil {
-		d.count.malformed++
-	}
-	write := writeDissection
-	if d.json {
-		write = writeJSON
-	}
-	if err := write(d.out, in, &m); err != nil || !d.live {
-		return ioError(err)
-	}
-	return ioError(d.out.Flush())
 }

@@ -12,10 +12,7 @@ import (
 // are known, the message on one line, then in full.
 func writeDissection(w io.Writer, d datagram, m *dissection) error {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "%d  ", d.frame)
-	if d.captured {
-		fmt.Fprintf(&b, "%s  %v > %v  ", seconds(d.at), d.from, d.to)
-	}
+	writeFrame(&b, d)
 	if m.malformed == nil {
 		_, parts, _ := strings.Cut(m.view.Dump(), "\n") // its first line is on the first here
 		fmt.Fprintf(&b, "%v\n%s", &m.view, indented(parts))
@@ -28,6 +25,14 @@ func writeDissection(w io.Writer, d datagram, m *dissection) error {
 	}
 	_, err := w.Write(b.Bytes())
 	return err
+}
+
+// writeFrame begins a line with what is known beside the bytes.
+func writeFrame(w io.Writer, d datagram) {
+	fmt.Fprintf(w, "%d  ", d.frame)
+	if d.captured {
+		fmt.Fprintf(w, "%s  %v > %v  ", seconds(d.at), d.from, d.to)
+	}
 }
 
 // writeRefused prints the parts of a datagram that is refused for its code or type.

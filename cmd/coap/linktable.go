@@ -23,6 +23,12 @@ func (s style) linkTable(links []linkformat.Link) []byte {
 	for _, link := range links {
 		rows = append(rows, linkRow(link))
 	}
+	return s.table(rows)
+}
+
+// table lays rows out, the first one being the head. Columns without anything in them,
+// but for the first, are left out.
+func (s style) table(rows [][]string) []byte {
 	used := make([]bool, len(rows[0]))
 	for _, row := range rows[1:] {
 		for i, text := range row {

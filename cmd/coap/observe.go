@@ -42,7 +42,7 @@ as the first answer, 8 the resource is not observable or the observation ended e
 130 interrupted.`,
 		Example: `  coap observe localhost/temperature
   coap observe --count 10 --json coap://[::1]/temperature | jq -r .payload`,
-		Annotations: map[string]string{isRequest: "observe"},
+		Annotations: map[string]string{isRequest: "observe", helpFlags: "count subscribe timeout accept output include json pcap color"},
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if err := o.checkMethod(); err != nil {
 				return err
@@ -244,8 +244,8 @@ func (w *watcher) line(resp *coap.Response, body []byte) []byte {
 			}
 			return body
 		case item, sequence:
-			if text, ok := diagnose(body, sequence); ok {
-				return bytes.TrimSuffix(text, []byte("\n"))
+			if text, ok := diagnoseLine(body, sequence); ok {
+				return text
 			}
 		}
 	}

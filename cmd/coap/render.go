@@ -43,8 +43,8 @@ func (s style) writeBody(w io.Writer, format *message.Format, body []byte) error
 }
 
 // layOut returns a body for reading: JSON indented, CBOR in diagnostic notation,
-// link-format as a table, other text as it is and everything else as a hex dump. What is
-// not what its format says is shown as text or hex.
+// link-format and SenML as tables, problem details line by line, other text as it is and
+// everything else as a hex dump. What is not what its format says is shown as text or hex.
 func (s style) layOut(format *message.Format, body []byte) []byte {
 	if len(body) == 0 {
 		return nil
@@ -63,6 +63,14 @@ func (s style) layOut(format *message.Format, body []byte) []byte {
 // layOutAs returns false where the body is not of the format, or the format has no layout
 // of its own.
 func (s style) layOutAs(format message.Format, body []byte) ([]byte, bool) {
+	if b, ok := s.layOutSenML(format, body); ok {
+		return b, true
+	}
+	if format == message.AppProblem {
+		if b, ok := s.layOutProblem(body); ok {
+			return b, true
+		}
+	}
 	item, sequence := isCBOR(format)
 	switch {
 	case isJSON(format):

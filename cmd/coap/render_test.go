@@ -16,6 +16,16 @@ var bodies = []struct {
 }{
 	{"json", 50, `{"b":1.50,"a":[true,null,"x\"y:z"],"big":12345678901234567890,"e":1E-2,"empty":{}}`},
 	{"json-senml", 110, "[{\"n\":\"urn:dev:ow:10e2073a01080063\",\"u\":\"Cel\",\"v\":23.1}]\n"},
+	{"senml-json", 110, `[{"bn":"urn:dev:ow:10e2073a0108006:","bt":1.276020076001e+09,"bu":"A","bver":5,"n":"voltage","u":"V","v":120.1},` +
+		`{"n":"current","t":-5,"v":1.2},{"n":"door","u":"","vs":"a \u001b[2J"}]`},
+	{"senml-sum", 110, `[{"n":"meter","u":"W","v":20,"s":1234.5,"t":-10}]`},
+	{"senml-none", 110, `[]`},
+	{"senml-unresolved", 110, `[{"v":1}]`},
+	{"senml-cbor", 112, "\x82\xa4\x21\x62a/\x22\x1a\x4c\x0e\x85\x6c\x00\x61t\x02\xf9\x4d\x80\xa3\x00\x61b\x08\x42\x01\x02\x06\x01"},
+	{"senml-cbor-broken", 112, "\x81\xa1\x02\x01"},
+	{"problem", 257, "\xa5\x20\x6cNo such unit\x21\xd8\x26\x82\x62de\x65Nein!\x23\x18\x80\x27\x82\x0b\x19\x08\x01\x6cexample.org/\xa1\x00\xf5"},
+	{"problem-hostile", 257, "\xa3\x20\x64\x1b[2J\x22\x01\x38\x63\x80"},
+	{"problem-none", 257, "\xa0"},
 	{"json-escapes", 50, "{\"\x7f\":\"\u202e\U000e0001 \u00e9 \u6e29\"}"},
 	{"json-broken", 50, `{"a":`},
 	{"json-not-utf8", 50, "{\"a\":\"\xff\"}"},
@@ -74,7 +84,7 @@ func TestBodiesOnATerminal(t *testing.T) {
 }
 
 func withoutColors(s string) string {
-	for _, color := range []string{bold, red, green, yellow, cyan, "0"} {
+	for _, color := range []string{bold, red, green, yellow, magenta, cyan, "0"} {
 		s = strings.ReplaceAll(s, "\x1b["+color+"m", "")
 	}
 	return s

@@ -26,18 +26,10 @@ func (c *cli) requestCommand(m method, do func(context.Context, *request) error)
 		Use:   m.name + " URI",
 		Short: m.short,
 		Long: fmt.Sprintf(`%s sends a %v request and prints the body of the response. A URI without scheme
-means coap://.
-
-Flags are those of coap-client, with two exceptions: -e takes the text as it stands,
-without percent-decoding, and -v is repeated instead of taking a number.
-
-Bodies have any length: what does not fit into one message goes in blocks (RFC 7959), and
--f and -o hold none of it in memory. -b SIZE bounds the blocks both ways. -b NUM,SIZE is
-for one block alone: of the payload where PUT, POST, PATCH or iPATCH has one, otherwise of
-the response.
-
-Without -B a request is given up when nothing has come for 90 seconds, or longer where
-retransmissions take longer; each block counts.`, m.name, m.code.Name()),
+means coap://. Flags are those of coap-client, but -e takes the text as it stands, without
+percent-decoding, and -v is repeated instead of taking a number. Bodies of any length go in
+blocks (RFC 7959): -f and -o hold none in memory, -b SIZE bounds the blocks, -b NUM,SIZE is
+for one alone. What gets no answer is given up after -B SECONDS, 90 without it, or later.`, m.name, m.code.Name()),
 		Example:     m.example,
 		Annotations: map[string]string{isRequest: m.name},
 		RunE: func(cmd *cobra.Command, args []string) (err error) {

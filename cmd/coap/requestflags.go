@@ -122,7 +122,7 @@ func (t *travelFlags) define(f *pflag.FlagSet, retries uint) {
 	f.VarP((*secondsValue)(&t.timeout), "timeout", "B", "give up after that time")
 	f.UintVar(&t.retries, "retries", retries, "retransmit up to `N` times")
 	t.ackTimeout = 2 * time.Second
-	f.Var((*secondsValue)(&t.ackTimeout), "ack-timeout", "wait that long, or half as much again, for the acknowledgement")
+	f.Var((*secondsValue)(&t.ackTimeout), "ack-timeout", "wait that long to 1.5 times it for an acknowledgement")
 	f.StringVar(&t.pcap, "pcap", "", "write what goes over the wire to `FILE`, as pcapng")
 	f.VarPF(&t.verbose, "verbose", "v", "print the messages on standard error; twice: with hex").NoOptDefVal = "true"
 }

@@ -38,7 +38,11 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 
 func (c *cli) run(ctx context.Context, args []string) int {
 	root := c.rootCommand()
-	root.SetArgs(withCommand(args))
+	if line, ok := completing(args); ok {
+		root.SetArgs(line)
+	} else {
+		root.SetArgs(withCommand(args))
+	}
 	err := root.ExecuteContext(ctx)
 	if err != nil && err.Error() != "" {
 		fmt.Fprintln(c.stderr, "coap:", oneLine(err))
@@ -94,11 +98,13 @@ early, 130 interrupted.`,
 	root.SetErr(c.stderr)
 	root.SetFlagErrorFunc(flagError)
 	root.PersistentFlags().Var(&c.color, "color", "colour the output: auto, always or never")
+	defineHelp(root)
 	for _, m := range requestMethods {
 		root.AddCommand(c.requestCommand(m, c.send))
 	}
 	root.AddCommand(c.observeCommand(), c.discoverCommand(), c.pingCommand(), c.decodeCommand(), c.versionCommand())
-	root.AddCommand(c.serveCommand(), c.plugtestCommand(), c.demoCommand())
+	root.AddCommand(c.codesCommand(), c.costCommand(), c.serveCommand(), c.plugtestCommand(), c.demoCommand(), c.manCommand())
+	defineCompletions(root)
 	return root
 }
 

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -86,11 +87,28 @@ func TestUsageErrorsAreOneLine(t *testing.T) {
 	}
 }
 
-// The help names every command and flag.
+// The help names every command and flag, and fits a screen.
 func TestHelp(t *testing.T) {
-	for _, args := range []string{"", "get", "put", "post", "delete", "fetch", "patch", "ipatch", "observe", "discover", "ping", "decode", "demo", "serve", "version"} {
-		got := command(t, "", append(strings.Fields(args), "--help")...)
-		golden(t, strings.TrimSuffix("help/coap-"+args, "-"), got.stdout)
+	names := []string{""}
+	for _, cmd := range (&cli{}).rootCommand().Commands() {
+		if !cmd.Hidden {
+			names = append(names, cmd.Name())
+		}
+	}
+	for _, name := range names {
+		got := command(t, "", append(strings.Fields(name), "--help")...)
+		golden(t, strings.TrimSuffix("help/coap-"+name, "-"), got.stdout)
+		if !strings.Contains(got.stdout, "\nExamples:\n") && name != "" {
+			t.Errorf("coap %s --help has no example", name)
+		}
+		if lines := strings.Count(got.stdout, "\n"); lines > 40 {
+			t.Errorf("coap %s --help has %d lines", name, lines)
+		}
+		for line := range strings.Lines(got.stdout) {
+			if n := utf8.RuneCountInString(line); n > 101 {
+				t.Errorf("coap %s --help: %d columns: %s", name, n-1, line)
+			}
+		}
 	}
 }
 

@@ -23,7 +23,7 @@ func (f *directoryFlags) add(set *pflag.FlagSet) {
 	f.maxBody, f.set = files.DefaultMaxBody, set
 	set.StringVar(&f.dir, "dir", "", "serve the files of `DIR` instead, read-only")
 	set.BoolVar(&f.write, "write", false, "with --dir: allow PUT and DELETE")
-	set.Var(&f.maxBody, "max-body", "with --write: the longest body of a PUT, in bytes or with K, M or G")
+	set.Var(&f.maxBody, "max-body", "with --write: the longest body of a PUT; K, M, G are units")
 }
 
 // check refuses flags that belong to one that is missing.

@@ -11,9 +11,10 @@ import (
 
 func (c *cli) versionCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "version",
-		Short: "Print version, Go version and VCS revision",
-		Args:  noArguments,
+		Use:     "version",
+		Short:   "Print version, Go version and VCS revision",
+		Example: `  coap version`,
+		Args:    noArguments,
 		RunE: func(*cobra.Command, []string) error {
 			return ioError(writeVersion(c.stdout, buildInfo()))
 		},

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/motewire/coap/cmd/coap/overhttp"
 	"github.com/motewire/coap/message"
 )
 
@@ -143,11 +144,11 @@ func countCosts(datagrams []datagram, host string) ([]cost, error) {
 // overHTTP counts the bytes of the exchange over an HTTP connection.
 func (x exchange) overHTTP(host string) (tally, error) {
 	var t tally
-	request, err := httpRequest(x.request, host)
+	request, err := overhttp.Request(x.request, host)
 	if err != nil {
 		return t, err
 	}
-	response, err := httpResponse(x.response, time.Now())
+	response, err := overhttp.Response(x.response, time.Now())
 	if err != nil {
 		return t, err
 	}

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/motewire/coap/cmd/coap/overhttp"
 	"github.com/motewire/coap/message"
 	"github.com/motewire/coap/transport"
 )
@@ -235,7 +236,7 @@ const maxContent = 32
 func content(v *message.View) string {
 	var parts []string
 	if v.Code().IsRequest() {
-		parts = append(parts, requestTarget(v))
+		parts = append(parts, overhttp.Target(v))
 	}
 	if number, ok := v.Observe(); ok {
 		parts = append(parts, fmt.Sprint("Observe ", number))
