@@ -210,7 +210,7 @@ func (c *cli) show(ctx context.Context, o *outputFlags, resp *coap.Response) err
 // stream prints a response, its body block by block as it arrives.
 func (c *cli) stream(ctx context.Context, o *outputFlags, resp *coap.Response) error {
 	copyTo := func(w io.Writer) error {
-		if _, err := io.Copy(outputWriter{w}, resp.Body); err != nil {
+		if _, err := io.Copy(w, resp.Body); err != nil {
 			return requestError(ctx, err)
 		}
 		return style{newline: o.newline}.writeBody(w, nil, nil)
@@ -222,14 +222,6 @@ func (c *cli) stream(ctx context.Context, o *outputFlags, resp *coap.Response) e
 		return toFile(o.output, copyTo)
 	}
 	return copyTo(c.stdout)
-}
-
-// An outputWriter gives errors the exit status of local ones.
-type outputWriter struct{ io.Writer }
-
-func (w outputWriter) Write(p []byte) (int, error) {
-	n, err := w.Writer.Write(p)
-	return n, ioError(err)
 }
 
 // toFile tells whether the body goes into a file.
