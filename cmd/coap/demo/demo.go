@@ -1,6 +1,6 @@
 // Package demo is a guided run of the whole stack: a sensor node and a client on loopback,
 // over real sockets and a link that loses datagrams, with a timeline of all that goes over
-// the wire and a comparison with HTTP/1.1.
+// the wire, a body that is transferred in blocks, and a comparison with HTTP/1.1.
 package demo
 
 import (
@@ -46,6 +46,7 @@ const (
 // A session is what the steps share.
 type session struct {
 	client  *coap.Client // behind the bad link
+	bulk    *coap.Client // behind one that is not so bad
 	other   *coap.Client // beside the node, on a good one
 	node    *node
 	base    string // the node's URL, without path
@@ -73,16 +74,10 @@ func run(ctx context.Context, rec *recorder, cfg Config, listen listener) error 
 	}
 	defer node.end()
 	s := &session{node: node, base: "coap://" + node.addr, rec: rec}
-	s.client = &coap.Client{Params: params, Listen: func(ctx context.Context, _ string) (transport.Conn, error) {
-		conn, err := listen(ctx)
-		if err != nil {
-			return nil, err
-		}
-		return newLateLink(transport.Lossy(conn, transport.LossyConfig{
-			Seed: cfg.Seed, Send: cfg.Loss, Receive: cfg.Loss, Tap: rec.tap,
-		}), cfg.Seed, rec), nil
-	}}
+	s.client = behindLink(listen, rec, cfg.Seed, cfg.Loss)
 	defer s.client.Close()
+	s.bulk = behindLink(listen, rec, cfg.Seed, min(cfg.Loss, transferLoss))
+	defer s.bulk.Close()
 	s.other = &coap.Client{Listen: func(ctx context.Context, _ string) (transport.Conn, error) { return listen(ctx) }}
 	defer s.other.Close()
 	printIntroduction(rec, node.addr, cfg)
@@ -94,8 +89,24 @@ func run(ctx context.Context, rec *recorder, cfg Config, listen listener) error 
 	if err := errors.Join(s.observe(ctx, "/temperature"), rec.failure()); err != nil {
 		return err
 	}
+	if err := errors.Join(s.transfer(ctx, cfg), rec.failure()); err != nil {
+		return err
+	}
 	node.end() // while the client is there to acknowledge
 	return errors.Join(printSummary(rec, node.addr), rec.failure())
+}
+
+// behindLink returns a client whose link loses a share of the datagrams each way.
+func behindLink(listen listener, rec *recorder, seed uint64, loss float64) *coap.Client {
+	return &coap.Client{Params: params, Listen: func(ctx context.Context, _ string) (transport.Conn, error) {
+		conn, err := listen(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return newLateLink(transport.Lossy(conn, transport.LossyConfig{
+			Seed: seed, Send: loss, Receive: loss, Tap: rec.tap,
+		}), seed, rec), nil
+	}}
 }
 
 func printIntroduction(rec *recorder, addr string, cfg Config) {
@@ -148,7 +159,7 @@ func times(n int) string {
 	return fmt.Sprint(n, " times")
 }
 
-// A node is the lab's server on a free port.
+// A node is the lab's server, with a place for firmware, on a free port.
 type node struct {
 	addr   string
 	server *coap.Server
@@ -160,9 +171,11 @@ func startNode(ctx context.Context, listen listener) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
+	mux := lab.New().Mux()
+	new(firmware).add(mux)
 	n := &node{
 		addr:   conn.LocalAddr().String(),
-		server: &coap.Server{Handler: lab.New().Mux(), Params: params, NotifyInterval: lab.NotifyInterval},
+		server: &coap.Server{Handler: mux, Params: params, NotifyInterval: lab.NotifyInterval},
 		served: make(chan error, 1),
 	}
 	go func() { n.served <- n.server.Serve(context.WithoutCancel(ctx), conn) }()

@@ -3,6 +3,7 @@ package demo
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"io"
 	"net/netip"
@@ -56,6 +57,18 @@ func checkOutput(t *testing.T, output string) {
 	for _, want := range []string{"loses 20 %", "--seed 42", "ACK_TIMEOUT 150ms", "[retransmission 1", "lost]", "--x  CON", "x--  ", "~~~  NON", "[held back]", "[late: stale, discarded]", "HTTP/1.1"} {
 		if !strings.Contains(output, want) {
 			t.Errorf("no %q in\n%s", want, output)
+		}
+	}
+	_, transfers, _ := strings.Cut(output, "13. PUT: 64 KiB")
+	_, sum, _ := strings.Cut(transfers, "65536 bytes in ")
+	_, sum, _ = strings.Cut(sum, "SHA-256 ")
+	sum, _, _ = strings.Cut(sum, "\n")
+	if len(sum) != 64 || strings.Count(transfers, sum) != 2 || !strings.Contains(transfers, "loses 5 % here") {
+		t.Errorf("no transfer of one body both ways in\n%s", output)
+	}
+	for _, want := range []string{"Block1 0/1/1024", "2.31", "...  ", "14. GET", "Block2 1/0/1024"} {
+		if !strings.Contains(transfers, want) {
+			t.Errorf("no %q behind step 13 in\n%s", want, output)
 		}
 	}
 	if !strings.Contains(output, "The node has 0 observers left") || strings.Count(output, "/temperature Observe 1") == 0 {
@@ -156,6 +169,22 @@ func TestUnexpectedResponse(t *testing.T) {
 	steps[3] = old
 	steps[3].check = func(_ *session, r *coap.Response) error { return expect(r, "off") }
 	if _, _, err := runInMemory(t, Config{}); !errors.Is(err, ErrResponse) || !strings.Contains(err.Error(), `"on", not "off"`) {
+		t.Error(err)
+	}
+}
+
+// A body that comes back as another one is an error.
+func TestTransferIsVerified(t *testing.T) {
+	s := &session{rec: newRecorder(io.Discard, false)}
+	sum := sha256.Sum256([]byte("x"))
+	move := func(body string) func() ([]byte, error) { return func() ([]byte, error) { return []byte(body), nil } }
+	if err := s.flow(0, "", nil, sum, move("x")); err != nil {
+		t.Error(err)
+	}
+	if err := s.flow(0, "", nil, sum, move("y")); !errors.Is(err, ErrResponse) {
+		t.Error(err)
+	}
+	if _, _, err := runInMemory(t, Config{}); err != nil {
 		t.Error(err)
 	}
 }

@@ -91,7 +91,7 @@ func printTotals(rec *recorder, sum cost) {
    Date but without User-Agent and Server, over one connection kept open: handshake, a segment
    per request and per response, acknowledgements on their own only where the answer takes
    longer than %v, and the close. Headers are IPv4 20, UDP 8, TCP 32 bytes (40 with SYN).
-   The observation is left out: HTTP has nothing like it.
+   Left out are the observation, as HTTP has nothing like it, and the transfers.
 `, delayedAck)
 }
 
@@ -113,7 +113,7 @@ func countCosts(datagrams []datagram, host string) ([]cost, error) {
 	exchanges := make([]exchange, len(steps))
 	for _, d := range datagrams {
 		if d.step >= len(steps) {
-			continue // the observation
+			continue // the observation and the transfers
 		}
 		c, x := &costs[d.step], &exchanges[d.step]
 		size := len(d.view.Datagram())

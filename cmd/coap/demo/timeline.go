@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/motewire/coap/cmd/coap/overhttp"
 	"github.com/motewire/coap/message"
@@ -33,7 +35,10 @@ type recorder struct {
 	w         io.Writer
 	err       error // of w, the first one
 	start     time.Time
-	step      int // being carried out
+	step      int  // being carried out
+	brief     bool // what went well is left out, but for the first datagrams
+	told      int  // datagrams of the step that were printed
+	untold    int  // datagrams left out since
 	datagrams []datagram
 	copies    map[string]int        // how often a direction saw a datagram
 	byToken   map[message.Token]int // steps of requests and responses
@@ -74,7 +79,37 @@ func newRecorder(w io.Writer, color bool) *recorder {
 func (r *recorder) begin(step int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.step = step
+	r.step, r.told, r.untold = step, 0, 0
+}
+
+// setBrief says whether datagrams that went well are left out.
+func (r *recorder) setBrief(yes bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.brief = yes
+	r.skip()
+}
+
+// enough is how many datagrams of a step are printed where it is told in brief.
+const enough = 4
+
+// tell prints a datagram, or leaves it out.
+func (r *recorder) tell(d *datagram) {
+	if r.brief && r.told >= enough && d.fate == passed && d.copies == 0 {
+		r.untold++
+		return
+	}
+	r.skip()
+	r.told++
+	r.print(r.line(d))
+}
+
+// skip tells how many datagrams were left out.
+func (r *recorder) skip() {
+	if r.untold > 0 {
+		r.print(fmt.Sprintf("%14s  %d more\n", "...", r.untold))
+		r.untold = 0
+	}
 }
 
 // tap takes what the lossy link tells, but for the datagrams that arrive: the link behind
@@ -106,7 +141,7 @@ func (r *recorder) add(sent bool, fate fate, p *transport.Packet) {
 		r.copies[key]++
 	}
 	r.datagrams = append(r.datagrams, d)
-	r.print(r.line(&d))
+	r.tell(&d)
 	r.wake()
 }
 
@@ -238,18 +273,34 @@ func content(v *message.View) string {
 	if v.Code().IsRequest() {
 		parts = append(parts, overhttp.Target(v))
 	}
+	if b, ok := v.Block1(); ok {
+		parts = append(parts, fmt.Sprint("Block1 ", b))
+	}
+	if b, ok := v.Block2(); ok {
+		parts = append(parts, fmt.Sprint("Block2 ", b))
+	}
 	if number, ok := v.Observe(); ok {
 		parts = append(parts, fmt.Sprint("Observe ", number))
 	}
 	if location, ok := v.Location(); ok {
 		parts = append(parts, location)
 	}
-	if p := v.Payload(); len(p) > maxContent {
+	p := v.Payload()
+	switch {
+	case len(p) == 0:
+	case !isText(p):
+		parts = append(parts, fmt.Sprint(len(p), " bytes"))
+	case len(p) > maxContent:
 		parts = append(parts, fmt.Sprintf("%#q...", p[:maxContent]))
-	} else if len(p) > 0 {
+	default:
 		parts = append(parts, fmt.Sprintf("%#q", p))
 	}
 	return strings.Join(parts, " ")
+}
+
+// isText reports whether a payload can be shown.
+func isText(p []byte) bool {
+	return utf8.Valid(p) && !bytes.ContainsFunc(p, func(r rune) bool { return unicode.IsControl(r) && !unicode.IsSpace(r) })
 }
 
 func (r *recorder) paint(color, text string) string {
