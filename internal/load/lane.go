@@ -50,6 +50,7 @@ type lane struct {
 	acks   [transport.MaxBatch][4]byte
 	acked  int
 	last   instant // of the last answer
+	heard  uint64  // datagrams
 	result Result
 	view   message.View
 }

@@ -50,6 +50,9 @@ type Config struct {
 	Sources int
 	// Echo says that the server returns each datagram as it came.
 	Echo bool
+	// Observing says that the requests are registrations (RFC 7641): notifications are
+	// welcome, and acknowledged where they are Confirmable.
+	Observing bool
 
 	// AckTimeout and MaxRetransmit are the parameters of RFC 7252 §4.8; defaults 2 s and
 	// 4, negative: no retransmission.
@@ -155,6 +158,26 @@ func (g *Generator) Close() {
 	}
 }
 
+// Heard returns how many datagrams have come so far, during runs and between them.
+func (g *Generator) Heard() (n uint64) {
+	for _, l := range g.lanes {
+		l.mu.Lock()
+		n += l.heard
+		l.mu.Unlock()
+	}
+	return n
+}
+
+// SourcePorts returns the source ports that are in use now.
+func (g *Generator) SourcePorts() (ports []uint16) {
+	for _, l := range g.lanes {
+		l.mu.Lock()
+		ports = append(ports, l.conn.LocalAddr().Port())
+		l.mu.Unlock()
+	}
+	return ports
+}
+
 // now returns the time since the epoch in nanoseconds.
 func (g *Generator) now() instant { return instant(time.Since(g.epoch)) }
 
@@ -167,10 +190,10 @@ func (g *Generator) Run(ctx context.Context, d time.Duration, requests int) (*Re
 	if d <= 0 && requests <= 0 {
 		d = math.MaxInt64
 	}
-	if requests <= 0 {
-		requests = math.MaxInt64
+	g.left.Store(math.MaxInt64)
+	if requests > 0 {
+		g.left.Store(int64(requests))
 	}
-	g.left.Store(int64(requests))
 	g.stopped.Store(false)
 	began := g.now()
 	until := began + instant(d)

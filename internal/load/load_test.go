@@ -16,6 +16,8 @@ import (
 	"github.com/motewire/coap/transport/simnet"
 )
 
+var path = message.Option{Number: message.URIPath, Value: []byte("x")}
+
 // against makes load on a server in virtual time.
 func against(t *testing.T, h coap.Handler, cfg Config, f func(t *testing.T, s *coaptest.Server, g *Generator)) {
 	t.Helper()
@@ -23,7 +25,9 @@ func against(t *testing.T, h coap.Handler, cfg Config, f func(t *testing.T, s *c
 		s := coaptest.NewServer(h)
 		defer s.Close()
 		cfg.To = s.Addr
-		cfg.Options = []message.Option{{Number: message.URIPath, Value: []byte("x")}}
+		if cfg.Options == nil {
+			cfg.Options = []message.Option{path}
+		}
 		cfg.Listen = func(context.Context) (transport.Conn, error) {
 			return s.Network.Listen(netip.AddrPortFrom(netip.IPv4Unspecified(), 0))
 		}
@@ -147,6 +151,28 @@ func TestRetransmission(t *testing.T) {
 		}
 		if took := time.Since(began); took < 62*time.Second || took > 94*time.Second {
 			t.Errorf("took %v, want 62 to 93 s", took)
+		}
+	})
+}
+
+// Notifications are taken, and the observations go on.
+func TestObserving(t *testing.T) {
+	state := coap.NewState("a")
+	mux := coap.NewMux()
+	mux.Handle("GET /x", state)
+	register := []message.Option{{Number: message.Observe}, path}
+	against(t, mux, Config{Window: 8, Observing: true, Options: register}, func(t *testing.T, s *coaptest.Server, g *Generator) {
+		run(t, g, 0, 8)
+		before := g.Heard()
+		for _, value := range []string{"b", "c"} {
+			state.Set(value)
+			time.Sleep(time.Minute)
+		}
+		if n := g.Heard() - before; n != 16 || len(g.SourcePorts()) != 1 {
+			t.Errorf("%d notifications to 8 observers of one endpoint", n)
+		}
+		if n := s.Config.Stats().Observations.Observers; n != 8 {
+			t.Errorf("%d observers are left of 8", n)
 		}
 	})
 }

@@ -12,6 +12,7 @@ import (
 // receive takes one datagram.
 func (l *lane) receive(now instant, p *transport.Packet) {
 	datagram := p.Buf[:p.N]
+	l.heard++
 	switch {
 	case p.Err != nil:
 		l.result.Unreachable++ // what it was is sent again, or times out
@@ -55,6 +56,13 @@ func (l *lane) dispatch(now instant, p *transport.Packet) {
 	if token := v.Token(); token.Len() == tokenLength {
 		var b [tokenLength]byte
 		s, i = l.byToken(binary.BigEndian.Uint32(token.Append(b[:0])))
+	}
+	if s == nil && l.g.cfg.Observing && v.Has(message.Observe) {
+		l.result.Notifications++
+		if v.Type() == message.Confirmable {
+			l.reply(p, message.Acknowledgement)
+		}
+		return
 	}
 	if s == nil || v.Type() == message.Acknowledgement && v.ID() != s.id {
 		l.result.Strays++

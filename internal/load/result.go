@@ -18,6 +18,8 @@ type Result struct {
 	Retransmissions uint64
 	// Separate counts responses that did not come with the Acknowledgement (RFC 7252 §5.2.2).
 	Separate uint64
+	// Notifications came to requests that were answered before (RFC 7641).
+	Notifications uint64
 	// TimedOut requests got no answer in time, Reset ones were rejected by the server,
 	// Unanswered ones were under way when the run ended.
 	TimedOut, Reset, Unanswered uint64
@@ -53,6 +55,7 @@ func (r *Result) Add(o *Result) {
 		{&r.Separate, &o.Separate}, {&r.TimedOut, &o.TimedOut}, {&r.Reset, &o.Reset},
 		{&r.Unanswered, &o.Unanswered}, {&r.Skipped, &o.Skipped}, {&r.Unreachable, &o.Unreachable},
 		{&r.Malformed, &o.Malformed}, {&r.Strays, &o.Strays}, {&r.InTime, &o.InTime},
+		{&r.Notifications, &o.Notifications},
 	} {
 		*sum.to += *sum.from
 	}
