@@ -46,7 +46,8 @@ var refusals = [...]error{
 	refusedOrder: ErrOptionOrder, refusedLength: ErrOptionTooLong, refusedBlock: ErrBlock,
 }
 
-// AppendHeader starts a message behind dst with its header and token.
+// AppendHeader starts a message behind dst with its header and token. What lies behind
+// dst up to its capacity is overwritten, also beyond the end of the message.
 func AppendHeader(dst []byte, t Type, c Code, id ID, token Token) Encoder {
 	var last uint32
 	var err refusal
