@@ -35,7 +35,7 @@ var layers = map[string][]string{
 	"fuzz":             nil, // tests alone
 	"internal/load":    {"message", "peer", "transport", "golang.org/x/sys"},
 	"cmd/coap": {".", "message", "linkformat", "transport", "pcapng", "cmd/coap/demo", "cmd/coap/files", "cmd/coap/lab",
-		"cmd/coap/plugtest", "github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/gopacket/gopacket", "golang.org/x/term"},
+		"cmd/coap/plugtest", "internal/load", "github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/gopacket/gopacket", "golang.org/x/term"},
 	"cmd/coap/demo":     {".", "message", "transport", "cmd/coap/lab"},
 	"cmd/coap/files":    {".", "message", "linkformat"},
 	"cmd/coap/lab":      {".", "message", "linkformat"},

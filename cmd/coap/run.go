@@ -98,7 +98,7 @@ early, 130 interrupted.`,
 		root.AddCommand(c.requestCommand(m, c.send))
 	}
 	root.AddCommand(c.observeCommand(), c.discoverCommand(), c.pingCommand(), c.decodeCommand(), c.versionCommand())
-	root.AddCommand(c.serveCommand(), c.plugtestCommand(), c.demoCommand())
+	root.AddCommand(c.serveCommand(), c.plugtestCommand(), c.demoCommand(), c.benchCommand())
 	return root
 }
 

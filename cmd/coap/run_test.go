@@ -88,7 +88,7 @@ func TestUsageErrorsAreOneLine(t *testing.T) {
 
 // The help names every command and flag.
 func TestHelp(t *testing.T) {
-	for _, args := range []string{"", "get", "put", "post", "delete", "fetch", "patch", "ipatch", "observe", "discover", "ping", "decode", "demo", "serve", "version"} {
+	for _, args := range []string{"", "get", "put", "post", "delete", "fetch", "patch", "ipatch", "observe", "discover", "ping", "decode", "demo", "serve", "bench", "version"} {
 		got := command(t, "", append(strings.Fields(args), "--help")...)
 		golden(t, strings.TrimSuffix("help/coap-"+args, "-"), got.stdout)
 	}

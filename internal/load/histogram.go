@@ -64,6 +64,18 @@ func (h *Histogram) Quantile(q float64) time.Duration {
 	return h.max
 }
 
+// AtMost returns how many of the recorded durations do not exceed d, but for the width of
+// a bucket.
+func (h *Histogram) AtMost(d time.Duration) (n uint64) {
+	if d >= h.max {
+		return h.n
+	}
+	for i := range h.counts[:bucketOf(max(d, 0))+1] {
+		n += h.counts[i]
+	}
+	return n
+}
+
 // Count returns how many durations were recorded.
 func (h *Histogram) Count() uint64 { return h.n }
 

@@ -26,6 +26,10 @@ func TestQuantile(t *testing.T) {
 				t.Errorf("%v of %d: %v, want %v", q, n, got, want)
 			}
 		}
+		half := all[n/2]
+		if got, want := h.AtMost(half), uint64(n/2+1); got < want || h.AtMost(half-half/100-2) > want || h.AtMost(all[n-1]) != uint64(n) {
+			t.Errorf("%d of %d are at most %v, want %d", got, n, half, want)
+		}
 		if h.Min() != all[0] || h.Max() != all[n-1] || h.Count() != uint64(n) {
 			t.Errorf("%d: min %v, max %v, count %d", n, h.Min(), h.Max(), h.Count())
 		}

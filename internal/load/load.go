@@ -67,10 +67,13 @@ type Config struct {
 	Listen func(context.Context) (transport.Conn, error)
 }
 
+// The largest Config.Window and Config.Rate.
 const (
-	maxSources = 250 << 16 // 127.1.0.0 to 127.250.255.255
-	maxWindow  = 1 << 15
+	MaxWindow = 1 << 15
+	MaxRate   = 10_000_000
 )
+
+const maxSources = 250 << 16 // 127.1.0.0 to 127.250.255.255
 
 func (c Config) withDefaults() Config {
 	orDefault(&c.Code, message.GET)
@@ -102,9 +105,9 @@ func (c *Config) validate() error {
 		return errors.New("load: no server")
 	case c.Ports < 1 || c.Ports > 10_000:
 		return fmt.Errorf("load: %d ports are not in 1 to 10,000", c.Ports)
-	case c.Window < 1 || c.Window > maxWindow:
-		return fmt.Errorf("load: a window of %d is not in 1 to %d", c.Window, maxWindow)
-	case c.Rate < 0 || c.Rate > 10_000_000 || math.IsNaN(c.Rate):
+	case c.Window < 1 || c.Window > MaxWindow:
+		return fmt.Errorf("load: a window of %d is not in 1 to %d", c.Window, MaxWindow)
+	case c.Rate < 0 || c.Rate > MaxRate || math.IsNaN(c.Rate):
 		return fmt.Errorf("load: a rate of %v is not in 0 to 10,000,000", c.Rate)
 	case c.Sources != 0 && (c.Sources < c.Ports || c.Sources > maxSources || !c.To.Addr().Is4()):
 		return fmt.Errorf("load: %d source addresses: at least one per port, at most %d, IPv4 alone", c.Sources, maxSources)
