@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -40,7 +41,7 @@ func main() {
 	dedup := flag.Int("dedup", 0, "Limits.DedupBytes, for a child")
 	to := flag.String("to", "", "address to ask, for a child")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if *role != "" {
 		c := child{sockets: s.sockets, count: *observers, dedup: *dedup, to: *to, profile: s.profile}

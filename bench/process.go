@@ -24,6 +24,8 @@ type process struct {
 	stdin io.WriteCloser
 	lines *bufio.Scanner // of its standard output
 	addr  netip.AddrPort
+	// foreign says that the process does not end with its standard input.
+	foreign bool
 }
 
 // startChild starts this program in a role. It tells its address when it is ready, and
@@ -81,9 +83,13 @@ func (p *process) ask(line string) (string, error) {
 	return p.line()
 }
 
-// stop ends the process: its input ends, and after a while it is killed.
+// stop ends the process: its input ends, and after a while, or where that is nothing to
+// it, it is killed.
 func (p *process) stop() {
 	p.stdin.Close()
+	if p.foreign {
+		_ = p.cmd.Process.Kill()
+	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -95,12 +101,6 @@ func (p *process) stop() {
 		_ = p.cmd.Process.Kill()
 		<-done
 	}
-}
-
-// kill ends a process that does not look at its input.
-func (p *process) kill() {
-	_ = p.cmd.Process.Kill()
-	_ = p.cmd.Wait()
 }
 
 // cpu returns the time that the process has run on a CPU, user and system.

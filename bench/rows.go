@@ -114,9 +114,9 @@ func startForeign(ctx context.Context, create bool, program, dir string, args ..
 	if err != nil {
 		return nil, err
 	}
-	p.addr = addr
+	p.addr, p.foreign = addr, true
 	if err := await(ctx, addr, create); err != nil {
-		p.kill()
+		p.stop()
 		return nil, err
 	}
 	return p, nil
