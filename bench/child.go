@@ -105,6 +105,7 @@ func resources(state *coap.State[string]) *coap.Mux {
 		w.Write(tenBytes)
 	})
 	mux.Handle("GET /state", state)
+	addBody(mux)
 	for _, other := range []string{"sensors/{id}", "config", "lamps/{id}/state"} {
 		mux.HandleFunc("GET /"+other, func(w coap.ResponseWriter, _ *coap.Request) { w.Write(tenBytes) })
 	}
