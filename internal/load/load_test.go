@@ -177,6 +177,16 @@ func TestObserving(t *testing.T) {
 	})
 }
 
+// What is acknowledged is not sent again, however long the response takes (§5.2.2).
+func TestAcknowledged(t *testing.T) {
+	h := coap.HandlerFunc(func(coap.ResponseWriter, *coap.Request) { time.Sleep(40 * time.Second) })
+	against(t, h, Config{Drain: time.Hour}, func(t *testing.T, _ *coaptest.Server, g *Generator) {
+		if r := run(t, g, 0, 1); r.TimedOut != 1 || r.Retransmissions != 0 {
+			t.Errorf("%d timed out, %d sent again", r.TimedOut, r.Retransmissions)
+		}
+	})
+}
+
 func TestRefusedConfigs(t *testing.T) {
 	to := netip.MustParseAddrPort("127.0.0.1:5683")
 	for _, cfg := range []Config{
