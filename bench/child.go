@@ -23,6 +23,7 @@ var tenBytes = []byte("0123456789")
 type child struct {
 	sockets, count, dedup int
 	to, profile           string
+	segments              bool
 }
 
 func (c *child) run(ctx context.Context, role string) error {
@@ -60,7 +61,7 @@ func nothing(string) string { return "" }
 func (c *child) server(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	conns, err := transport.ListenShards(ctx, "udp4", "127.0.0.1:0", c.sockets, transport.Config{})
+	conns, err := transport.ListenShards(ctx, "udp4", "127.0.0.1:0", c.sockets, transport.Config{NoSegments: !c.segments})
 	if err != nil {
 		return err
 	}

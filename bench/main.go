@@ -39,12 +39,13 @@ func main() {
 	role := flag.String("role", "", "what to be as a child: for the command's own use")
 	observers := flag.Int("count", 0, "of peers, for a child")
 	dedup := flag.Int("dedup", 0, "Limits.DedupBytes, for a child")
+	segments := flag.Bool("segments", false, "let the server use UDP_SEGMENT, for a child")
 	to := flag.String("to", "", "address to ask, for a child")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if *role != "" {
-		c := child{sockets: s.sockets, count: *observers, dedup: *dedup, to: *to, profile: s.profile}
+		c := child{sockets: s.sockets, count: *observers, dedup: *dedup, to: *to, profile: s.profile, segments: *segments}
 		if err := c.run(ctx, *role); err != nil {
 			log.Fatalf("%s: %v", *role, err)
 		}

@@ -62,6 +62,9 @@ var contestants = []contestant{
 	{ourName, func(ctx context.Context, s *settings) (*process, error) {
 		return startChild(ctx, "server", "-sockets", strconv.Itoa(s.sockets), "-profile", s.profile)
 	}},
+	{"this library, with UDP_SEGMENT", func(ctx context.Context, s *settings) (*process, error) {
+		return startChild(ctx, "server", "-segments", "-sockets", strconv.Itoa(s.sockets))
+	}},
 	{"go-coap v3", func(ctx context.Context, _ *settings) (*process, error) {
 		p, err := startChild(ctx, "go-coap")
 		if err == nil {
@@ -141,7 +144,7 @@ func request(p *process, echo bool) load.Config {
 // begin starts the contestants, each with a load that setup completes.
 func (s *settings) begin(ctx context.Context, names []contestant, setup func(*load.Config)) (all []*measured, err error) {
 	if s.ours {
-		names = names[:2]
+		names = names[:3]
 	}
 	for _, c := range names {
 		p, err := c.start(ctx, s)

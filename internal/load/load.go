@@ -120,7 +120,8 @@ func (c *Config) listen(ctx context.Context) (transport.Conn, error) {
 	if c.To.Addr().Unmap().Is4() {
 		network = "udp4"
 	}
-	return transport.Listen(ctx, network, ":0", transport.Config{})
+	// Requests come one by one, as those of many clients do.
+	return transport.Listen(ctx, network, ":0", transport.Config{NoSegments: true})
 }
 
 // A Generator makes load of one kind, again and again. One goroutine at a time may use it.
