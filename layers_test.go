@@ -33,8 +33,9 @@ var layers = map[string][]string{
 	"transport/simnet": {"peer", "transport"},
 	"coaptest":         {".", "message", "transport", "transport/simnet"},
 	"fuzz":             nil, // tests alone
+	"internal/load":    {"message", "peer", "transport", "golang.org/x/sys"},
 	"cmd/coap": {".", "message", "linkformat", "transport", "pcapng", "cmd/coap/cost", "cmd/coap/demo", "cmd/coap/files", "cmd/coap/lab",
-		"cmd/coap/ladder", "cmd/coap/overhttp", "cmd/coap/plugtest", "cmd/coap/script", "cmd/coap/senml",
+		"cmd/coap/ladder", "cmd/coap/overhttp", "cmd/coap/plugtest", "cmd/coap/script", "cmd/coap/senml", "internal/load",
 		"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/gopacket/gopacket", "github.com/fxamacker/cbor/v2", "golang.org/x/term"},
 	"cmd/coap/cost":     {"cmd/coap/svg"},
 	"cmd/coap/demo":     {".", "message", "transport", "cmd/coap/lab", "cmd/coap/overhttp"},
@@ -52,7 +53,7 @@ var layers = map[string][]string{
 var forTests = []string{"pgregory.net/rapid", "github.com/google/go-cmp", "message", "peer", "transport", "transport/simnet"}
 
 // aboveRoot may also import the root package and coaptest in its tests: what they import.
-var aboveRoot = []string{".", "coaptest", "fuzz", "cmd/coap", "cmd/coap/demo", "cmd/coap/files", "cmd/coap/lab", "cmd/coap/plugtest", "cmd/coap/script"}
+var aboveRoot = []string{".", "coaptest", "fuzz", "cmd/coap", "cmd/coap/demo", "cmd/coap/files", "cmd/coap/lab", "cmd/coap/plugtest", "cmd/coap/script", "internal/load"}
 
 // withoutIO are the standard library's packages that no protocol package imports, as time
 // and randomness come in and events go out.

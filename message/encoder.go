@@ -20,44 +20,103 @@ var (
 // where the slice must grow.
 type Encoder struct {
 	buf  []byte
-	last OptionNumber
+	last uint32 // number of the last option; closed: none may follow
 	code Code
-	err  error
+	err  refusal
 }
 
-// AppendHeader starts a message behind dst with its header and token.
+// closed lies above all option numbers, so that one comparison tells both what is out of
+// order and what may not be at all.
+const closed = 1 << 16
+
+// A refusal is the index of an error in refusals, 0 for none.
+type refusal uint8
+
+const (
+	refusedType refusal = iota + 1
+	refusedCode
+	refusedEmpty
+	refusedOrder
+	refusedLength
+	refusedBlock
+)
+
+var refusals = [...]error{
+	refusedType: ErrType, refusedCode: ErrCode, refusedEmpty: ErrEmptyMessage,
+	refusedOrder: ErrOptionOrder, refusedLength: ErrOptionTooLong, refusedBlock: ErrBlock,
+}
+
+// AppendHeader starts a message behind dst with its header and token. What lies behind
+// dst up to its capacity is overwritten, also beyond the end of the message.
 func AppendHeader(dst []byte, t Type, c Code, id ID, token Token) Encoder {
-	e := Encoder{code: c}
+	var last uint32
+	var err refusal
+	if c == Empty || t > Acknowledgement || usual>>(c.Class()<<2|uint8(t))&1 == 0 {
+		last, err = closed, refuseHeader(t, c, token)
+	}
+	n := len(dst)
+	if cap(dst)-n < headerLength+MaxTokenLength {
+		dst = append(dst, 1<<6|byte(t&3)<<4|token.length, byte(c), byte(id>>8), byte(id))
+		return Encoder{append(dst, token.bytes[:token.length]...), last, c, err}
+	}
+	b := (*[headerLength + MaxTokenLength]byte)(dst[n : n+headerLength+MaxTokenLength])
+	b[0], b[1], b[2], b[3] = 1<<6|byte(t&3)<<4|token.length, byte(c), byte(id>>8), byte(id)
+	copy(b[headerLength:], token.bytes[:]) // all of it: a copy of known length is cheaper
+	return Encoder{dst[:n+headerLength+int(token.length)], last, c, err}
+}
+
+// usual has bit class<<2|type of what a message with a code other than Empty may be
+// (§4.2, §12.1): a request that is no Acknowledgement, or a response; neither a Reset.
+const usual = 3 | 7<<8 | 7<<12 | 7<<16 | 7<<20
+
+// refuseHeader says what is wrong with a header that is not usual.
+func refuseHeader(t Type, c Code, token Token) refusal {
 	switch class := c.Class(); {
 	case t > Reset:
-		e.err = ErrType
+		return refusedType
 	case class == 1 || class >= 6:
-		e.err = ErrCode
+		return refusedCode
 	case c == Empty && token.length != 0:
-		e.err = ErrEmptyMessage
-	case c != Empty && (t == Reset || t == Acknowledgement && class == 0):
-		e.err = ErrType
+		return refusedEmpty
+	case c != Empty:
+		return refusedType
 	}
-	dst = append(dst, 1<<6|byte(t&3)<<4|token.length, byte(c), byte(id>>8), byte(id))
-	e.buf = append(dst, token.bytes[:token.length]...)
-	return e
+	return 0
+}
+
+// refuse notes the first error.
+func (e *Encoder) refuse(r refusal) {
+	if e.err == 0 {
+		e.err = r
+	}
+	e.last = closed
 }
 
 // Option appends an option. Equal numbers may follow each other; a smaller one is
 // ErrOptionOrder.
 func (e *Encoder) Option(n OptionNumber, value []byte) {
-	if !e.optionHeader(n, len(value)) {
+	delta := uint32(n) - e.last // far above 13 where n is smaller
+	if delta >= 13 || len(value) >= 13 {
+		if e.extendedHeader(n, len(value)) {
+			e.buf = append(e.buf, value...)
+		}
 		return
 	}
-	e.buf = append(e.buf, value...)
+	e.last = uint32(n)
+	e.buf = append(append(e.buf, byte(delta)<<4|byte(len(value))), value...)
 }
 
 // OptionString appends an option with a string value.
 func (e *Encoder) OptionString(n OptionNumber, value string) {
-	if !e.optionHeader(n, len(value)) {
+	delta := uint32(n) - e.last
+	if delta >= 13 || len(value) >= 13 {
+		if e.extendedHeader(n, len(value)) {
+			e.buf = append(e.buf, value...)
+		}
 		return
 	}
-	e.buf = append(e.buf, value...)
+	e.last = uint32(n)
+	e.buf = append(append(e.buf, byte(delta)<<4|byte(len(value))), value...)
 }
 
 // OptionUint appends an option with an unsigned integer in its shortest form, which for
@@ -77,8 +136,8 @@ func (e *Encoder) OptionTag(n OptionNumber, tag Tag) { e.Option(n, tag.bytes[:ta
 
 // OptionBlock appends a Block1 or Block2 option. A Block that is not valid is [ErrBlock].
 func (e *Encoder) OptionBlock(n OptionNumber, b Block) {
-	if !b.Valid() && e.err == nil {
-		e.err = ErrBlock
+	if !b.Valid() {
+		e.refuse(refusedBlock)
 	}
 	e.OptionUint(n, b.Encode())
 }
@@ -86,27 +145,24 @@ func (e *Encoder) OptionBlock(n OptionNumber, b Block) {
 // Len returns the length in bytes of what the slice holds so far.
 func (e *Encoder) Len() int { return len(e.buf) }
 
-// optionHeader appends delta and length in their shortest form (§3.1).
-func (e *Encoder) optionHeader(n OptionNumber, length int) bool {
+// extendedHeader appends delta and length, in their shortest form (§3.1), of an option
+// that does not do with a byte for them. It reports whether the option is not refused.
+func (e *Encoder) extendedHeader(n OptionNumber, length int) bool {
 	switch {
-	case e.err != nil:
+	case e.err != 0:
 		return false
 	case e.code == Empty:
-		e.err = ErrEmptyMessage
+		e.refuse(refusedEmpty)
 		return false
-	case n < e.last:
-		e.err = ErrOptionOrder
+	case uint32(n) < e.last:
+		e.refuse(refusedOrder)
 		return false
 	case length > MaxOptionLength:
-		e.err = ErrOptionTooLong
+		e.refuse(refusedLength)
 		return false
 	}
-	delta := int(n - e.last)
-	e.last = n
-	if delta < 13 && length < 13 {
-		e.buf = append(e.buf, byte(delta<<4|length))
-		return true
-	}
+	delta := int(uint32(n) - e.last)
+	e.last = uint32(n)
 	e.buf = append(e.buf, nibble(delta)<<4|nibble(length))
 	e.buf = appendExtended(e.buf, delta)
 	e.buf = appendExtended(e.buf, length)
@@ -138,15 +194,18 @@ func appendExtended(b []byte, v int) []byte {
 // slice that AppendHeader was given, longer by one message. After an error the slice is
 // nil.
 func (e *Encoder) Finish(payload []byte) ([]byte, error) {
-	if e.err != nil {
-		return nil, e.err
+	if e.err != 0 || len(payload) != 0 {
+		return e.finish(payload)
 	}
-	if len(payload) == 0 {
-		return e.buf, nil
+	return e.buf, nil
+}
+
+func (e *Encoder) finish(payload []byte) ([]byte, error) {
+	if e.err == 0 && e.code == Empty {
+		e.err = refusedEmpty
 	}
-	if e.code == Empty {
-		return nil, ErrEmptyMessage
+	if e.err != 0 {
+		return nil, refusals[e.err]
 	}
-	e.buf = append(e.buf, payloadMarker)
-	return append(e.buf, payload...), nil
+	return append(append(e.buf, payloadMarker), payload...), nil
 }

@@ -103,7 +103,7 @@ early, 130 interrupted.`,
 		root.AddCommand(c.requestCommand(m, c.send))
 	}
 	root.AddCommand(c.observeCommand(), c.discoverCommand(), c.pingCommand(), c.decodeCommand(), c.versionCommand())
-	root.AddCommand(c.codesCommand(), c.costCommand(), c.serveCommand(), c.plugtestCommand(), c.demoCommand(), c.manCommand())
+	root.AddCommand(c.codesCommand(), c.costCommand(), c.serveCommand(), c.plugtestCommand(), c.demoCommand(), c.benchCommand(), c.manCommand())
 	defineCompletions(root)
 	return root
 }
