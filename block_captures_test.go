@@ -79,8 +79,8 @@ func (x *capturedExchange) begins() bool {
 
 // The requests of other clients get from a whole server what they got from theirs, block by
 // block: code, Block1, Block2 and payload. What is listed apart gets another code: a download
-// may begin at any block and change its block size, and a method that is not allowed is
-// refused when the body is whole.
+// may begin at any block and change its block size, and a handler without a Mux refuses a
+// method when it has the whole body.
 func TestCapturedBlocks(t *testing.T) {
 	for _, c := range []struct {
 		scenario string
