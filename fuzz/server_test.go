@@ -120,6 +120,9 @@ func checkForgotten(t *testing.T, n coap.Stats) {
 	if n.HandlersAway != 0 || m.PendingRequests != 0 || m.OpenExchanges != 0 || m.Remembered != 0 || m.Peers != 0 {
 		t.Errorf("left after an hour: %+v", n)
 	}
+	if u, r := n.Uploads, n.Responses; u.Transfers != 0 || u.TransferBytes != 0 || u.Finished != 0 || r.Snapshots != 0 || r.SnapshotBytes != 0 {
+		t.Errorf("transfers left after an hour: %+v, %+v", u, r)
+	}
 	if m.RememberedBytes > 64<<10 {
 		t.Errorf("%d bytes of empty tables", m.RememberedBytes)
 	}
