@@ -72,7 +72,7 @@ func drawBlockScene(t *rapid.T) *blockScene {
 func drawBlockJob(t *rapid.T, seed uint64) blockJob {
 	j := blockJob{
 		client: rapid.IntRange(0, 1).Draw(t, "client"),
-		method: rapid.SampledFrom([]message.Code{message.PUT, message.PUT, message.POST, message.FETCH, message.GET}).Draw(t, "method"),
+		method: rapid.SampledFrom([]message.Code{message.PUT, message.PUT, message.POST, message.FETCH, message.GET, message.GET, message.GET}).Draw(t, "method"),
 		path:   rapid.SampledFrom([]string{"/a", "/a", "/b", "/s"}).Draw(t, "path"),
 		option: rapid.SampledFrom(append([]int{0, 0, 0}, blockSizes...)).Draw(t, "option"),
 		stream: rapid.Bool().Draw(t, "stream"),
