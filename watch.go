@@ -5,9 +5,14 @@ import (
 	"time"
 )
 
-// watchInterval is how long a batch of handlers may hold up the reader: one to two
-// intervals.
-const watchInterval = time.Millisecond
+// A batch of handlers may hold up the reader for watchInterval at least, and for that and
+// watchLongest at most: the watch looks again after watchInterval where it has seen one
+// running, and else less and less often, as each look of its own costs as much as some
+// requests.
+const (
+	watchInterval = time.Millisecond
+	watchLongest  = 8 * time.Millisecond
+)
 
 // watchRest is after how many intervals without work the watch goes to sleep, so that
 // an idle server has no wake-ups.
@@ -68,8 +73,9 @@ func (s *shard) watch() {
 // when the shard is closed.
 func (s *shard) watchWhileBusy(timer *time.Timer) bool {
 	var last, rest uint64
+	interval := watchInterval
 	for rest < watchRest {
-		timer.Reset(watchInterval)
+		timer.Reset(interval)
 		select {
 		case <-timer.C:
 		case <-s.done:
@@ -78,9 +84,10 @@ func (s *shard) watchWhileBusy(timer *time.Timer) bool {
 		running := s.serving.Load()
 		if running == 0 {
 			rest++
+			interval = min(2*interval, watchLongest)
 			continue
 		}
-		rest = 0
+		rest, interval = 0, watchInterval
 		if batch := running >> 8; batch == last {
 			s.take(running)
 		} else {
