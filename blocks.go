@@ -349,6 +349,15 @@ func (x *exchange) describe() {
 	}
 }
 
+// storedBytes is up to which length replies are remembered for duplicates in any case.
+const storedBytes = 128
+
+// recuttable reports whether a duplicate of the request may be answered from the response
+// that is kept, so that the reply needn't be remembered, too (RFC 7252 §4.5).
+func (x *exchange) recuttable() bool {
+	return x.recalled && x.snapshot.Content == nil && len(x.out) > storedBytes && blockwise.Repeatable(x.req.Method)
+}
+
 // size is the length of the response's body in bytes, as far as it is known.
 func (x *exchange) size() (bytes int64, known bool) {
 	if c := x.source(); c != nil {

@@ -116,6 +116,28 @@ func TestServerSlices(t *testing.T) {
 	})
 }
 
+// The reply with a later block is not remembered for duplicates: the block is cut again from
+// the same representation (RFC 7252 §4.5). That with the first one is, as a handler ran.
+func TestServerCutsAgain(t *testing.T) {
+	runs := 0
+	h := coap.HandlerFunc(func(w coap.ResponseWriter, _ *coap.Request) { runs++; w.WriteString(text(2500)) })
+	withServer(t, h, nil, func(t *testing.T, s *coaptest.Server) {
+		p := newBlockPeer(t, s)
+		for num := range uint32(2) {
+			first := p.do(message.GET, "x", "", block2(num, 1024))
+			p.id--
+			again := p.do(message.GET, "x", "", block2(num, 1024))
+			expectPiece(t, again, message.Content, num, true, 1024, text(2500)[num*1024:num*1024+1024])
+			if string(first.Datagram()) != string(again.Datagram()) {
+				t.Errorf("%v, then %v", first, again)
+			}
+		}
+		if n := s.Config.Stats().Messages; runs != 1 || n.RepliesWaived != 2 || n.RepliesRepeated != 1 {
+			t.Errorf("%d runs, %+v", runs, n)
+		}
+	})
+}
+
 // Any block may be asked for first; one behind the end, and the reserved size, get 4.00.
 func TestServerRandomAccess(t *testing.T) {
 	runs := 0

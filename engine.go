@@ -139,7 +139,7 @@ func (e *engine) end(now time.Time, x *exchange) (transmit bool) {
 	case reject:
 		e.ep.Reject(now, x.inbound)
 	case respond:
-		return e.ep.Respond(now, x.inbound, x.out, reliability.RespondOptions{})
+		return e.ep.Respond(now, x.inbound, x.out, reliability.RespondOptions{NoStore: x.recuttable()})
 	}
 	return false
 }
