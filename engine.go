@@ -1,6 +1,7 @@
 package coap
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -34,7 +35,9 @@ func (e *engine) receive(now time.Time, p *transport.Packet, x *exchange) bool {
 	datagram := p.Buf[:p.N]
 	x.duplicate = false
 	if p.Err != nil {
-		e.ep.Unreachable(now, p.Peer, datagram, p.Err)
+		if unreachable(p.Err) {
+			e.ep.Unreachable(now, p.Peer, datagram, p.Err)
+		}
 		return false
 	}
 	if p.Truncated {
@@ -45,6 +48,21 @@ func (e *engine) receive(now time.Time, p *transport.Packet, x *exchange) bool {
 		return false
 	}
 	return e.dispatch(now, p, x)
+}
+
+// unreachable reports whether an error report says that nothing gets through to the peer.
+// Time Exceeded, Source Quench and Packet Too Big don't: RFC 7252 §4.2 has the first two
+// ignored, and the last one is for the system's path MTU discovery.
+func unreachable(err error) bool {
+	var d *transport.DeliveryError
+	if !errors.As(err, &d) || !d.Reporter.IsValid() {
+		return true
+	}
+	const unreachable4, tooBig4, unreachable6 = 3, 4, 1
+	if d.Reporter.Is4() {
+		return d.Type == unreachable4 && d.Code != tooBig4
+	}
+	return d.Type == unreachable6
 }
 
 // dispatch hands a well-formed message to the message layer.
