@@ -127,21 +127,12 @@ func (r *Response) MaxAge() time.Duration {
 	return 60 * time.Second
 }
 
-// Location returns the path, and query, of the resource that was created: "/readings/7".
-// It is empty where the response names none (RFC 7252 §5.10.7).
+// Location returns the path, and query, of the resource that was created as a relative
+// reference: "/readings/7". It is empty where the response names none, or no valid one
+// (RFC 7252 §5.10.7).
 func (r *Response) Location() string {
-	var b strings.Builder
-	for segment := range r.view.LocationPath() {
-		b.WriteByte('/')
-		b.Write(segment)
-	}
-	separator := byte('?')
-	for q := range r.view.LocationQueries() {
-		b.WriteByte(separator)
-		b.Write(q)
-		separator = '&'
-	}
-	return b.String()
+	reference, _ := r.view.Location()
+	return reference
 }
 
 // Peer returns the address that answered.

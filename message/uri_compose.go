@@ -85,14 +85,27 @@ func ComposeURI(v *View, secure bool, to netip.AddrPort) (string, error) {
 	return string(reference), err
 }
 
+// reservedLocation are the options for further parts of a Location URI, none of which is
+// defined (RFC 7252 §5.10.7).
+var reservedLocation = [...]OptionNumber{128, 132, 136, 140}
+
 // Location returns Location-Path and Location-Query as a relative reference, such as
-// "/readings/7?unit=c" (RFC 7252 §5.10.7). It reports false where there is neither, or
-// where they make no valid reference.
+// "/readings/7?unit=c", or "?unit=c" where there is no path (RFC 7252 §5.10.7). It reports false where there is neither, or
+// where they make no valid reference: a reserved Location-* option beside them may change
+// what they mean.
 func (v *View) Location() (reference string, ok bool) {
 	if !v.Has(LocationPath) && !v.Has(LocationQuery) {
 		return "", false
 	}
+	for _, n := range reservedLocation {
+		if v.Has(n) {
+			return "", false
+		}
+	}
 	b, err := appendReference(nil, v, LocationPath, LocationQuery)
+	if err == nil && !v.Has(LocationPath) {
+		b = b[len("/"):] // "either of an absolute path, a query string, or both"
+	}
 	return string(b), err == nil
 }
 

@@ -269,8 +269,11 @@ func TestLocation(t *testing.T) {
 		{"none", nil, "", false},
 		{"path and query", []Option{{LocationPath, []byte("readings")}, {LocationPath, []byte("7 b")},
 			{LocationQuery, []byte("u=c&d")}, {LocationQuery, []byte("v")}}, "/readings/7%20b?u=c%26d&v", true},
-		{"query alone", []Option{{LocationQuery, []byte("a")}}, "/?a", true},
+		{"query alone", []Option{{LocationQuery, []byte("a")}}, "?a", true},
 		{"dots", []Option{{LocationPath, []byte("..")}}, "", false},
+		// RFC 7252 §5.10.7: a reserved Location-* option that is not understood.
+		{"reserved", []Option{{LocationPath, []byte("a")}, {140, nil}}, "", false},
+		{"not reserved", []Option{{LocationPath, []byte("a")}, {144, nil}}, "/a", true},
 	}
 	for _, tt := range tests {
 		m := Message{Type: Acknowledgement, Code: Created, Options: tt.options}
