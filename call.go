@@ -134,6 +134,9 @@ func (s *shard) begin(c *call, options *optionList, r *Request, expect reliabili
 	if err := r.oneMessage(); err != nil {
 		return err
 	}
+	if c.to.IsMulticast() && options.has(message.ETag) {
+		return fmt.Errorf("%w: an ETag in a request to a group", ErrOption) // RFC 7252 §8.2.1
+	}
 	c.recognized = s.core.recognizing(options)
 	unanswered := false // nothing comes back, not even an Acknowledgement
 	if value, ok := options.value(message.NoResponse); ok && len(value) == 1 && value[0]&allClasses == allClasses {

@@ -347,7 +347,10 @@ func (x *exchange) encode(token message.Token) {
 	e := message.AppendHeader(x.out[:0], message.NonConfirmable, x.code, 0, token)
 	x.options.encode(&e)
 	out, err := e.Finish(x.fragment())
-	if err != nil { // an option too long: the handler's mistake
+	if wrong := x.options.check(); wrong != nil {
+		err = wrong
+	}
+	if err != nil { // an option too long or a path with dots: the handler's mistake
 		x.shard.core.logError("coap: response", err)
 		x.code = message.InternalServerError
 		e = message.AppendHeader(x.out[:0], message.NonConfirmable, message.InternalServerError, 0, token)

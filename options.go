@@ -2,6 +2,7 @@ package coap
 
 import (
 	"encoding/binary"
+	"fmt"
 
 	"github.com/motewire/coap/message"
 )
@@ -154,6 +155,21 @@ func (o *option) bytes() []byte {
 		return []byte(o.long)
 	}
 	return o.small[:o.length]
+}
+
+// check returns [ErrOption] for a segment of a location that must not be sent, "." or ".."
+// (RFC 7252 §5.10.7).
+func (l *optionList) check() error {
+	for i := range l.n {
+		o := l.at(i)
+		if o.number != message.LocationPath {
+			continue
+		}
+		if v := o.small[:o.length]; string(v) == "." || string(v) == ".." {
+			return fmt.Errorf("%w: %v %q", ErrOption, o.number, v)
+		}
+	}
+	return nil
 }
 
 // encode appends the options to a message.
