@@ -148,8 +148,12 @@ func (e *engine) end(now time.Time, x *exchange) (transmit bool) {
 		e.settle(now, x)
 	}
 	e.over(x)
-	if x.observer != 0 && (x.fate != respond || !x.code.IsSuccess()) && e.observers.Active(x.observer) {
-		e.deregister(now, x) // RFC 7641 §4.1: an error is no registration
+	if x.observer != 0 && e.observers.Active(x.observer) {
+		if x.fate == respond && x.code.IsSuccess() {
+			x.observes.promise(x)
+		} else {
+			e.deregister(now, x) // RFC 7641 §4.1: an error is no registration
+		}
 	}
 	switch x.fate {
 	case drop:

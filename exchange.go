@@ -43,6 +43,7 @@ type exchange struct {
 	// observer and sequence are of a registration (RFC 7641 §4.1); zero: none.
 	observer observe.Observer
 	sequence uint32
+	observes *representation // what it observes, as long as it is among the observers
 	// sentHere is closed when a detached response is sent that has no exchange of its own:
 	// it is rendered for observers, or goes with the last block of a body. Nil: it has one.
 	sentHere chan struct{}
@@ -85,7 +86,7 @@ func (x *exchange) clear() {
 	x.req = Request{}
 	x.route, x.inbound, x.out, x.fate = nil, 0, x.out[:0], respond
 	x.multicast, x.duplicate, x.truncated, x.detached, x.sent = false, false, false, false, false
-	x.counted, x.observer, x.sentHere, x.intake = false, 0, nil, nil
+	x.counted, x.observer, x.observes, x.sentHere, x.intake = false, 0, nil, nil, nil
 	x.divided = divided{}
 	x.refs.Store(0)
 	x.over.Store(pending)
@@ -295,8 +296,7 @@ func (x *exchange) validate() {
 	}
 	if accept, ok := x.view.Accept(); ok {
 		if format, ok := x.contentFormat(); ok && format != accept {
-			x.Reset()
-			x.code, x.piece = message.NotAcceptable, blockwise.Slice{}
+			x.notAcceptable()
 			return
 		}
 	}
@@ -316,6 +316,11 @@ func (x *exchange) validate() {
 			return
 		}
 	}
+}
+
+func (x *exchange) notAcceptable() {
+	x.Reset()
+	x.code, x.piece = message.NotAcceptable, blockwise.Slice{}
 }
 
 // contentFormat returns the format that the handler set.

@@ -131,9 +131,9 @@ func (s *shard) renderAll(stale []*representation) {
 func (s *shard) rerender(rep *representation) {
 	for again := true; again; {
 		s.mu.Lock()
-		change := rep.begin()
+		change, promised := rep.begin(), rep.promised
 		s.mu.Unlock()
-		x := s.render(rep.request, rep.payload, rep.route)
+		x := s.render(rep, promised)
 		if x == nil {
 			return // the shard is closed
 		}
@@ -152,13 +152,13 @@ func (s *shard) rerender(rep *representation) {
 // headerBytes is the length of a message's header (RFC 7252 §3).
 const headerBytes = 4
 
-// render runs the handler for a stored request and encodes what it answers, without a
-// token and with a place for the Observe number. It returns nil where the shard was
-// closed before the answer was there.
-func (s *shard) render(request, payload []byte, rt *route) *exchange {
+// render runs the handler for the request of a representation and encodes what it answers,
+// without a token and with a place for the Observe number. It returns nil where the shard
+// was closed before the answer was there.
+func (s *shard) render(rep *representation, promised contentType) *exchange {
 	x := s.newExchange()
-	x.adopt(request, rt)
-	x.assembled = payload
+	x.adopt(rep.request, rep.route)
+	x.assembled = rep.payload
 	x, how := x.perform()
 	if how == shut {
 		return nil
@@ -168,6 +168,9 @@ func (s *shard) render(request, payload []byte, rt *route) *exchange {
 	}
 	x.absorb()
 	x.conclude()
+	if !promised.keptBy(x) {
+		x.notAcceptable() // RFC 7641 §4.2
+	}
 	if x.code.IsSuccess() {
 		x.options.add(message.Observe, []byte{0xff, 0xff, 0xff})
 	}

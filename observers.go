@@ -54,6 +54,7 @@ type representation struct {
 	transfer []byte // its key in block-wise transfer
 	route    *route
 
+	promised  contentType // of the initial response
 	code      message.Code
 	body      []byte             // the message behind the token; a success with three bytes of Observe
 	observeAt int                // where in body the Observe option begins
@@ -67,6 +68,27 @@ type representation struct {
 	waiting   []observe.Notification // for the rendering
 	wanted    uint32                 // the change that the last of them is about
 	shows     uint32                 // what was wanted when the last rendering began
+}
+
+// A contentType is the Content-Format that a representation was first sent in. The zero
+// value is that of one that was not sent.
+type contentType struct {
+	known, named bool
+	format       message.Format
+}
+
+// promise notes what the response to a registration was in: notifications are in the same
+// (RFC 7641 §4.2).
+func (rep *representation) promise(x *exchange) {
+	if format, named := x.contentFormat(); !rep.promised.known && x.code == message.Content {
+		rep.promised = contentType{known: true, named: named, format: format}
+	}
+}
+
+// keptBy reports whether a notification is as promised.
+func (c contentType) keptBy(x *exchange) bool {
+	format, named := x.contentFormat()
+	return !c.known || x.code != message.Content || named == c.named && format == c.format
 }
 
 // A notice is a notification in an exchange of the message layer.
@@ -91,7 +113,7 @@ func (e *engine) register(now time.Time, x *exchange) {
 		e.unref(rep)
 	}
 	e.removed(now, r.Removed)
-	x.observer, x.sequence = r.Observer, r.Sequence
+	x.observer, x.sequence, x.observes = r.Observer, r.Sequence, rep
 }
 
 // deregister ends the observation that a request with this token ends: one with Observe
