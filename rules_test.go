@@ -145,3 +145,89 @@ func TestNoETagToAGroup(t *testing.T) {
 		w.expect(t)
 	})
 }
+
+// RFC 7252 §5.5: "If a Method or Response Code is not defined to have a payload, then a
+// sender MUST NOT include one, and a recipient MUST ignore it."
+func TestPayloadWithoutMeaningIsIgnored(t *testing.T) {
+	mux := rules()
+	mux.Handle("/value", say("value"), coap.Consumes(message.AppJSON))
+	withServer(t, mux, nil, func(t *testing.T, s *coaptest.Server) {
+		p := newRawPeer(t, s)
+		xml := message.Option{Number: message.ContentFormat, Value: []byte{byte(message.AppXML)}}
+		for i, method := range []message.Code{message.GET, message.DELETE} {
+			p.send(datagram(t, message.Confirmable, method, message.ID(i), tokenOf(1), "ignored", path("value"), xml))
+			if v := p.receive(0); !v.Code().IsSuccess() || string(v.Payload()) != "value" {
+				t.Errorf("%v: %v", method, v)
+			}
+		}
+	})
+	withPeer(t, func(t *testing.T, c *coap.Client, odd *rawPeer, url string) {
+		odd.answer(func(v *message.View) []byte {
+			return datagram(t, message.Acknowledgement, message.Valid, v.ID(), v.Token(), "ignored")
+		})
+		if resp := get(t, c, url, coap.ETag([]byte{1})); resp.Code != message.Valid || resp.Err() != nil {
+			t.Errorf("%v", resp.Message())
+		}
+	})
+}
+
+// RFC 7252 §5.9.2.2: "The client SHOULD NOT repeat the request without first improving its
+// authentication status", §5.9.2.3: "SHOULD NOT repeat the request without modification".
+func TestErrorsAreNotRepeated(t *testing.T) {
+	withServer(t, rules(), nil, func(t *testing.T, s *coaptest.Server) {
+		w := tap(s)
+		get(t, s.Client(), s.URL+"/error")
+		w.expect(t, "0s > CON 0.01", "0s < ACK 4.01")
+		get(t, s.Client(), s.URL+"/hello", coap.Option(65001, nil))
+		time.Sleep(time.Hour)
+		w.expect(t, "0s > CON 0.01", "0s < ACK 4.02")
+	})
+}
+
+// RFC 7252 §5.10.6.1: "The ETag Option MUST NOT occur more than once in a response."
+func TestOneETagInAResponse(t *testing.T) {
+	handler := coap.HandlerFunc(func(w coap.ResponseWriter, _ *coap.Request) {
+		w.SetETag([]byte{1})
+		w.SetETag([]byte{2})
+		w.WriteString(strings.Repeat("x", 3000))
+	})
+	withServer(t, handler, nil, func(t *testing.T, s *coaptest.Server) {
+		n := 0
+		for tag := range get(t, s.Client(), s.URL).Message().ETags() {
+			if n++; tag.String() != "02" {
+				t.Errorf("ETag %v", tag)
+			}
+		}
+		if n != 1 {
+			t.Errorf("%d ETags", n)
+		}
+	})
+}
+
+// RFC 7252 §7.1: "The CoAP default port number 5683 MUST be supported by a server that
+// offers resources for resource discovery"; §6.1: it is the one of a URI without port.
+func TestDefaultPort(t *testing.T) {
+	withServer(t, say("here"), nil, func(t *testing.T, s *coaptest.Server) {
+		if coap.DefaultPort != 5683 || s.Addr.Port() != coap.DefaultPort {
+			t.Fatalf("the server is at %v", s.Addr)
+		}
+		host := s.Addr.Addr().String()
+		checkResponse(t, get(t, s.Client(), "coap://"+host), message.Content, "here")
+		checkResponse(t, get(t, s.Client(), "coap://"+host+":/"), message.Content, "here")
+	})
+}
+
+// RFC 7959 §2.1: "Either Block option MUST NOT occur more than once in a single message."
+// What comes after the first is unrecognized, and critical (RFC 7252 §5.4.5).
+func TestBlockOptionTwice(t *testing.T) {
+	withServer(t, rules(), nil, func(t *testing.T, s *coaptest.Server) {
+		p := newRawPeer(t, s)
+		for i, n := range []message.OptionNumber{message.Block1, message.Block2} {
+			block := message.Option{Number: n, Value: []byte{2}}
+			p.send(datagram(t, message.Confirmable, message.PUT, message.ID(i), tokenOf(1), "x", path("silent"), block, block))
+			if v := p.receive(0); v.Code() != message.BadOption || !strings.Contains(string(v.Payload()), n.String()) {
+				t.Errorf("%v twice: %v %q", n, v, v.Payload())
+			}
+		}
+	})
+}
