@@ -179,3 +179,14 @@ func TestDiscoveryComputesLinks(t *testing.T) {
 		t.Errorf("an invalid link: got %q", text)
 	}
 }
+
+// RFC 6690 §4: a server without links to tell answers with an empty payload, no error.
+func TestDiscoveryOfNothing(t *testing.T) {
+	m := NewMux()
+	m.Handle("/secret", say(""), Hidden())
+	a := ask(t, m, message.GET, discoveryPath, testOption{message.URIQuery, "rt=nothing"})
+	format, ok := a.options.value(message.ContentFormat)
+	if a.code != 0 || len(a.payload) != 0 || !ok || string(format) != "\x28" {
+		t.Errorf("%v %q, Content-Format %x", a.code, a.payload, format)
+	}
+}

@@ -1,6 +1,7 @@
 package coap_test
 
 import (
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -45,6 +46,36 @@ func TestObserveKeepsTheFormat(t *testing.T) {
 			checkObservers(t, s, 0)
 			subject.Notify()
 			p.silence(time.Minute)
+		}
+	})
+}
+
+// RFC 7641 §4.3.2: a client that registers with the ETags of what it has stored is notified
+// by 2.03 where one of these is the present state again.
+func TestObserveValidNotification(t *testing.T) {
+	var state atomic.Int32
+	var subject coap.Subject
+	mux := coap.NewMux()
+	mux.HandleFunc("GET /x", func(w coap.ResponseWriter, _ *coap.Request) {
+		w.SetETag([]byte{byte(state.Load()) + 1})
+		w.WriteString("x")
+	}, coap.Observable(&subject), coap.Notifications(allNonConfirmable))
+	setup := func(s *coaptest.Server) { s.Config.NotifyInterval = -1 }
+	withServer(t, mux, setup, func(t *testing.T, s *coaptest.Server) {
+		p := newRawPeer(t, s)
+		stored := message.Option{Number: message.ETag, Value: []byte{2}}
+		p.observed(p.ask(message.GET, 1, 7, observeRegister, path("x"), stored))
+		for _, test := range []struct {
+			state   int32
+			code    message.Code
+			payload string
+		}{{1, message.Valid, ""}, {2, message.Content, "x"}, {1, message.Valid, ""}} {
+			state.Store(test.state)
+			subject.Notify()
+			v := p.notified(0, message.NonConfirmable, 7, test.payload)
+			if tag, ok := v.ETag(); v.Code() != test.code || !ok || tag.String() != fmt.Sprintf("%02x", test.state+1) {
+				t.Errorf("state %d: %v", test.state, v)
+			}
 		}
 	})
 }
