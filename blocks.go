@@ -252,13 +252,14 @@ func (x *exchange) szx() uint8 {
 	return blockwise.SZXWithin(min(limits.BlockBytes, limits.MessageBytes-e.Len()-blockRoom))
 }
 
-// wish is what the request wants of the response's body. An error is told whole as far as
-// that goes, whatever block was asked for.
-func (x *exchange) wish() (w blockwise.Wish) {
-	if x.code.IsSuccess() {
-		w = blockwise.WishOf(&x.view)
+// wish is what the request wants of the response's body. An error that fits into a message is
+// told whole, and one that came up under way is told from its start.
+func (x *exchange) wish() blockwise.Wish {
+	w := blockwise.WishOf(&x.view)
+	if x.code.IsSuccess() || x.recalled || !w.Later() && len(x.payload) > x.shard.core.undivided {
+		return w
 	}
-	return w
+	return blockwise.Wish{}
 }
 
 // divide chooses the piece of the body that goes into this message: the block that was asked

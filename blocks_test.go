@@ -427,3 +427,31 @@ func TestServerFetchIsGone(t *testing.T) {
 		expectPiece(t, p.do(message.FETCH, "x", text(52), block2(1, 16)), message.Content, 1, true, 16, text(52)[16:32])
 	})
 }
+
+// An error has a body of any length like a success; its later blocks are those of the
+// response that was kept.
+func TestServerSlicesErrors(t *testing.T) {
+	runs := 0
+	h := coap.HandlerFunc(func(w coap.ResponseWriter, _ *coap.Request) {
+		runs++
+		w.SetCode(message.Conflict)
+		w.WriteString(text(2500))
+	})
+	withServer(t, h, nil, func(t *testing.T, s *coaptest.Server) {
+		p, body := newBlockPeer(t, s), text(2500)
+		expectPiece(t, p.do(message.POST, "x", ""), message.Conflict, 0, true, 1024, body[:1024])
+		expectPiece(t, p.do(message.POST, "x", "", block2(1, 1024)), message.Conflict, 1, true, 1024, body[1024:2048])
+		expectPiece(t, p.do(message.POST, "x", "", block2(4, 512)), message.Conflict, 4, false, 512, body[2048:])
+		expectPiece(t, p.do(message.POST, "x", "", block2(0, 64)), message.Conflict, 0, true, 64, body[:64])
+		if runs != 2 {
+			t.Errorf("the handler ran %d times", runs)
+		}
+		resp, err := s.Client().Post(t.Context(), s.URL, coap.Body{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if all, err := resp.Bytes(); err != nil || resp.Code != message.Conflict || string(all) != body {
+			t.Errorf("%v, %d bytes, %v", resp.Code, len(all), err)
+		}
+	})
+}
