@@ -29,6 +29,7 @@ var layers = map[string][]string{
 	"blockwise":   {"message", "peer"},
 	".":           {"message", "peer", "linkformat", "transport", "reliability", "observe", "blockwise"},
 
+	"problem":          {".", "message", "github.com/fxamacker/cbor/v2"},
 	"pcapng":           {"github.com/gopacket/gopacket"},
 	"transport/simnet": {"peer", "transport"},
 	"coaptest":         {".", "message", "transport", "transport/simnet"},
@@ -53,7 +54,7 @@ var layers = map[string][]string{
 var forTests = []string{"pgregory.net/rapid", "github.com/google/go-cmp", "message", "peer", "transport", "transport/simnet"}
 
 // aboveRoot may also import the root package and coaptest in its tests: what they import.
-var aboveRoot = []string{".", "coaptest", "fuzz", "cmd/coap", "cmd/coap/demo", "cmd/coap/files", "cmd/coap/lab", "cmd/coap/plugtest", "cmd/coap/script", "internal/load"}
+var aboveRoot = []string{".", "coaptest", "problem", "fuzz", "cmd/coap", "cmd/coap/demo", "cmd/coap/files", "cmd/coap/lab", "cmd/coap/plugtest", "cmd/coap/script", "internal/load"}
 
 // withoutIO are the standard library's packages that no protocol package imports, as time
 // and randomness come in and events go out.
