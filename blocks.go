@@ -247,7 +247,7 @@ const blockRoom = 24
 // response's other options (RFC 7252 §4.6).
 func (x *exchange) szx() uint8 {
 	limits := &x.shard.core.limits
-	e := message.AppendHeader(x.out[:0], message.NonConfirmable, x.code, 0, x.view.Token())
+	e := x.begin(x.out[:0], x.code, x.view.Token())
 	x.options.encode(&e)
 	return blockwise.SZXWithin(min(limits.BlockBytes, limits.MessageBytes-e.Len()-blockRoom))
 }

@@ -96,7 +96,7 @@ func (e *engine) replaceResponse(now time.Time, x *exchange, code message.Code, 
 		e.ep.Drop(now, x.inbound)
 		return
 	}
-	encoder := message.AppendHeader(e.scratch[:0], message.NonConfirmable, code, 0, x.view.Token())
+	encoder := x.begin(e.scratch[:0], code, x.view.Token())
 	e.scratch, _ = encoder.Finish(nil)
 	if e.ep.Respond(now, x.inbound, e.scratch, reliability.RespondOptions{}) {
 		out.copy(x.peer, e.scratch, 0)

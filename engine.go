@@ -43,11 +43,22 @@ func (e *engine) receive(now time.Time, p *transport.Packet, x *exchange) bool {
 	if p.Truncated {
 		return e.truncated(now, p, x)
 	}
-	if err := x.view.Parse(datagram); err != nil {
+	if err := e.parse(&x.view, datagram); err != nil {
 		e.malformed(now, p, x, err)
 		return false
 	}
 	return e.dispatch(now, p, x)
+}
+
+// parse parses a message, a request with an extended token only where the server admits
+// these (RFC 8974 §2.1).
+func (e *engine) parse(v *message.View, datagram []byte) error {
+	err := v.Parse(datagram)
+	if err != nil && e.serves && e.shard.core.limits.TokenBytes > message.MaxTokenLength &&
+		errors.Is(err, message.ErrTokenLength) && v.Code().IsRequest() {
+		return v.ParseExtended(datagram)
+	}
+	return err
 }
 
 // unreachable reports whether an error report says that nothing gets through to the peer.
@@ -78,7 +89,7 @@ func (e *engine) dispatch(now time.Time, p *transport.Packet, x *exchange) bool 
 		x.peer, x.multicast, x.inbound, x.began = p.Peer, p.Multicast, verdict.Inbound, now
 		if registers(&x.view) {
 			e.registering = true // prepare sees to it, as it knows the route
-		} else if e.observing > 0 && !p.Multicast && !later(&x.view) {
+		} else if e.observing > 0 && !p.Multicast && !later(&x.view) && !x.view.Extended() {
 			e.deregister(now, x) // RFC 7959 §2.6: what fetches later blocks is no registration
 		}
 		return true

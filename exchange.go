@@ -108,6 +108,10 @@ func (x *exchange) prepare() bool {
 		x.SetCode(message.RequestEntityTooLarge) // §4.6
 		return false
 	}
+	if limit := n.limits.TokenBytes; x.view.Extended() && len(x.view.TokenBytes()) > limit {
+		Error(x, message.BadRequest, "the token is too long") // RFC 8974 §2.2.2
+		return false
+	}
 	if number, found := x.view.UnrecognizedCritical(&n.recognized); found {
 		x.badOption(number)
 		return false
@@ -349,7 +353,7 @@ func suppressed(request *message.View, multicast bool, code message.Code, payloa
 // encode writes the response with the request's token; the message layer fills in type
 // and message ID.
 func (x *exchange) encode(token message.Token) {
-	e := message.AppendHeader(x.out[:0], message.NonConfirmable, x.code, 0, token)
+	e := x.begin(x.out[:0], x.code, token)
 	x.options.encode(&e)
 	out, err := e.Finish(x.fragment())
 	if wrong := x.options.check(); wrong != nil {
@@ -358,10 +362,18 @@ func (x *exchange) encode(token message.Token) {
 	if err != nil { // an option too long or a path with dots: the handler's mistake
 		x.shard.core.logError("coap: response", err)
 		x.code = message.InternalServerError
-		e = message.AppendHeader(x.out[:0], message.NonConfirmable, message.InternalServerError, 0, token)
+		e = x.begin(x.out[:0], x.code, token)
 		out, _ = e.Finish(nil)
 	}
 	x.out = out
+}
+
+// begin starts a response. Where the request has an extended token, that is the token.
+func (x *exchange) begin(dst []byte, code message.Code, token message.Token) message.Encoder {
+	if x.view.Extended() {
+		return message.AppendExtendedHeader(dst, message.NonConfirmable, code, 0, x.view.TokenBytes())
+	}
+	return message.AppendHeader(dst, message.NonConfirmable, code, 0, token)
 }
 
 // Detach makes the exchange outlive its handler.

@@ -17,6 +17,11 @@ type Limits struct {
 	// DatagramBytes is the longest datagram received; a longer one is answered with
 	// 4.13 or Reset. Default 2048.
 	DatagramBytes int
+	// TokenBytes is the longest token of a request that a server admits. Above the default
+	// of 8, those of RFC 8974 are echoed; a longer one than this gets 4.00 then, where
+	// without it is a message format error. A request with a token above 8 bytes observes
+	// nothing: it is answered like one without Observe.
+	TokenBytes int
 	// MessageBytes is the longest message sent (RFC 7252 §4.6): blocks are made small
 	// enough for it. Default 1152.
 	MessageBytes int
@@ -68,7 +73,7 @@ func (l Limits) validate() error {
 		name  string
 		value int
 	}{
-		{"DatagramBytes", l.DatagramBytes}, {"MessageBytes", l.MessageBytes}, {"DedupBytes", l.DedupBytes},
+		{"DatagramBytes", l.DatagramBytes}, {"TokenBytes", l.TokenBytes}, {"MessageBytes", l.MessageBytes}, {"DedupBytes", l.DedupBytes},
 		{"BodyBytes", l.BodyBytes}, {"Transfers", l.Transfers}, {"TransfersPerPeer", l.TransfersPerPeer},
 		{"TransferBytes", l.TransferBytes}, {"TransferBytesPerPeer", l.TransferBytesPerPeer},
 		{"Handlers", l.Handlers}, {"Exchanges", l.Exchanges}, {"Queued", l.Queued},
@@ -86,6 +91,7 @@ func (l Limits) validate() error {
 
 func (l Limits) withDefaults(p Params) Limits {
 	orDefault(&l.DatagramBytes, 2048)
+	orDefault(&l.TokenBytes, message.MaxTokenLength)
 	orDefault(&l.MessageBytes, 1152)
 	orDefault(&l.BlockBytes, blockwise.DefaultBlockSize)
 	orDefault(&l.BodyBytes, 1<<20)

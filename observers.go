@@ -478,5 +478,5 @@ func whole(v *message.View) bool {
 // registers reports whether a request asks to be put on the list of observers.
 func registers(v *message.View) bool {
 	value, ok := v.Observe()
-	return ok && value == 0 && (v.Code() == message.GET || v.Code() == message.FETCH)
+	return ok && value == 0 && (v.Code() == message.GET || v.Code() == message.FETCH) && !v.Extended()
 }

@@ -350,8 +350,7 @@ func (r *Request) Clone() *Request {
 		c.x = &exchange{shard: r.x.shard, peer: r.x.peer, multicast: r.x.multicast}
 	}
 	if r.view != nil {
-		c.view = new(message.View)
-		_ = c.view.Parse(bytes.Clone(r.view.Datagram())) // it parsed before
+		c.view = r.view.Clone()
 	}
 	return &c
 }

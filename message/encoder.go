@@ -39,11 +39,13 @@ const (
 	refusedOrder
 	refusedLength
 	refusedBlock
+	refusedToken
 )
 
 var refusals = [...]error{
 	refusedType: ErrType, refusedCode: ErrCode, refusedEmpty: ErrEmptyMessage,
 	refusedOrder: ErrOptionOrder, refusedLength: ErrOptionTooLong, refusedBlock: ErrBlock,
+	refusedToken: ErrTokenLength,
 }
 
 // AppendHeader starts a message behind dst with its header and token. What lies behind

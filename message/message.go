@@ -9,11 +9,10 @@
 //
 // # Long tokens
 //
-// A token has 0 to 8 bytes; a greater token length is [ErrTokenLength]. Extended tokens
-// (RFC 8974 §2.1) are not built. They would come in at two places: [View.Parse], which
-// alone turns the TKL field into the offset of the first option, and [AppendHeader],
-// which alone writes the field. [Token] stays the value that tables are keyed by; its
-// array would grow to the longest token that an endpoint admits.
+// A token has 0 to 8 bytes; a greater token length is [ErrTokenLength], and [Token] the
+// value that tables are keyed by. Who admits extended tokens (RFC 8974 §2.1) parses with
+// [View.ParseExtended], takes [View.TokenBytes], and echoes these with
+// [AppendExtendedHeader]: that is all that a server does with a token.
 package message
 
 import (

@@ -108,7 +108,7 @@ func (v *View) appendHead(b []byte) (_ []byte, whole bool) {
 		b = fmt.Appendf(b, " id=0x%04x", uint16(v.ID()))
 		if !malformed && v.options > headerLength {
 			b = append(b, " token="...)
-			b = hex.AppendEncode(b, v.datagram[headerLength:v.options])
+			b = hex.AppendEncode(b, v.TokenBytes())
 		}
 		if malformed {
 			b = append(b, ' ')

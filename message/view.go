@@ -197,10 +197,12 @@ func (v *View) Code() Code { return Code(v.datagram[1]) }
 // ID returns the message ID.
 func (v *View) ID() ID { return ID(binary.BigEndian.Uint16(v.datagram[2:])) }
 
-// Token returns the token as a value.
+// Token returns the token as a value. An extended one is none: [View.TokenBytes] has it.
 func (v *View) Token() Token {
 	var t Token
-	t.length = uint8(copy(t.bytes[:], v.datagram[headerLength:v.options]))
+	if b := v.datagram[headerLength:v.options]; len(b) <= MaxTokenLength {
+		t.length = uint8(copy(t.bytes[:], b))
+	}
 	return t
 }
 
