@@ -59,6 +59,7 @@ type Client struct {
 	// 2 s.
 	GroupWindow time.Duration
 
+	entropy   func([]byte)   // see core
 	departing sync.WaitGroup // observations, until they are cancelled at the server
 	closing   chan struct{}  // closed by Close; made with core
 
@@ -386,6 +387,7 @@ func (c *Client) open(ctx context.Context, network string) (*shard, error) {
 			return nil, err
 		}
 		n.logger, n.trace, n.timing.response = c.Logger, c.Trace, c.ResponseTimeout
+		n.entropy = c.entropy
 		c.core, c.closing = n, make(chan struct{})
 	}
 	listen := c.Listen

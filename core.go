@@ -50,6 +50,7 @@ type core struct {
 	handlers  atomic.Int64  // running beside the quick ones, or detached
 	idle      chan struct{} // gets a value when a request ends while draining
 	undivided int           // bytes: no body up to this length is divided unless the client asks
+	entropy   func([]byte)  // in place of crypto/rand, so that a test can be run again; nil: it isn't
 	stats     coreStats
 	outboxes  pool[outbox]
 	exchanges pool[exchange]
@@ -162,7 +163,7 @@ func share(limit, shards int) int { return (limit + shards - 1) / shards }
 // uniqueTag returns an ETag that no other representation has.
 func (n *core) uniqueTag() message.Tag {
 	var b [message.MaxTagLength]byte
-	rand.Read(b[:]) // never fails
+	n.fill(b[:])
 	tag, _ := message.MakeTag(b[:])
 	return tag
 }
@@ -170,8 +171,17 @@ func (n *core) uniqueTag() message.Tag {
 // random returns a source that nobody can foretell.
 func (n *core) random() *mathrand.Rand {
 	var seed [32]byte
-	rand.Read(seed[:]) // never fails
+	n.fill(seed[:])
 	return mathrand.New(mathrand.NewChaCha8(seed))
+}
+
+// fill fills b with what nobody can foretell.
+func (n *core) fill(b []byte) {
+	if n.entropy != nil {
+		n.entropy(b)
+		return
+	}
+	rand.Read(b) // never fails
 }
 
 // newShard starts a shard on a socket.

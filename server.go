@@ -45,6 +45,8 @@ type Server struct {
 	// Trace is called for what happens on the wire.
 	Trace *Trace
 
+	entropy func([]byte) // see core
+
 	mu     sync.Mutex
 	core   *core
 	shards []*shard
@@ -158,6 +160,7 @@ func (s *Server) start(conns []transport.Conn) error {
 		return err
 	}
 	n.logger, n.trace, n.timing = s.Logger, s.Trace, timing{ackDelay: s.AckDelay, notify: s.NotifyInterval}
+	n.entropy = s.entropy
 	s.core, s.over = n, make(chan struct{})
 	for _, conn := range conns {
 		shard, err := n.newShard(conn, len(conns), true)
