@@ -220,7 +220,9 @@ func (e *engine) closeTransfers() {
 	}
 	e.responses.Clear()
 	e.drainTransfers(time.Now(), new(outbox)) // nothing is sent any more
-	e.shard.closeAll(e.closing)
+	closing := e.closing
+	e.closing = nil // handlers that are still running end later, and drain again
+	e.shard.closeAll(closing)
 }
 
 // transferDeadline returns when advanceTransfers is to be called, and false for never.

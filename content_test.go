@@ -187,3 +187,17 @@ func (f readerAtFunc) Seek(int64, int) (int64, error)          { return 0, nil }
 type errorReader struct{}
 
 func (errorReader) Read([]byte) (int, error) { return 0, errors.New("disk on fire") }
+
+// A server that closes gives the streams that it holds away to be closed and keeps none,
+// so that a handler that returns after that leaves them alone.
+func TestSetBodyStreamGivenAwayAtTheEnd(t *testing.T) {
+	src := &source{Reader: strings.NewReader(text(150))}
+	h := coap.HandlerFunc(func(w coap.ResponseWriter, _ *coap.Request) { w.SetBody(coap.Stream(src, message.OctetStream)) })
+	withServer(t, h, nil, func(t *testing.T, s *coaptest.Server) {
+		get(t, newClient(t, s, nil), s.URL, coap.Block(0, 64))
+		s.Close()
+		if n, closed := s.Config.Closing(), src.closed.Load(); n != 0 || closed != 1 {
+			t.Errorf("%d streams held, closed %d times", n, closed)
+		}
+	})
+}

@@ -29,3 +29,13 @@ func foretold(seed uint64) func([]byte) {
 		}
 	}
 }
+
+// Closing is how many streams of responses are to be closed.
+func (s *Server) Closing() (n int) {
+	for _, shard := range s.shards {
+		shard.mu.Lock()
+		n += len(shard.eng.closing)
+		shard.mu.Unlock()
+	}
+	return n
+}
