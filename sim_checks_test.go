@@ -141,14 +141,14 @@ func (w *simWorld) checkObservation(v *simView, resp *coap.Response, err error) 
 	switch {
 	case !errors.As(err, &op):
 		w.breaks("typed", "observer of %s: %T: %v", v.path, err, err)
-	case w.ctx.Err() != nil && errors.Is(err, context.Canceled):
+	case v.ctx.Err() != nil && errors.Is(err, context.Canceled):
 	case errors.Is(err, coap.ErrStale), errors.Is(err, coap.ErrTimeout), errors.Is(err, coap.ErrResponseTimeout):
 	case errors.Is(err, coap.ErrUnreachable) && (w.narrow() || w.forgetful() && w.refusals):
 	case errors.Is(err, coap.ErrBlockIncomplete), errors.Is(err, coap.ErrETagChanged):
 	default:
 		w.breaks("typed", "observer of %s: %v (%v)", v.path, err, resp)
 	}
-	if w.calm() && w.ctx.Err() == nil {
+	if w.calm() && v.ctx.Err() == nil {
 		w.breaks("calm", "observer of %s: %v", v.path, err)
 	}
 }

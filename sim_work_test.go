@@ -175,13 +175,15 @@ func (w *simWorld) do(ctx context.Context, n int, p *simPlan) (message.Code, []b
 // A simView is what an observer makes of the state, which only grows.
 type simView struct {
 	simObserver
-	last int
+	ctx    context.Context
+	cancel context.CancelFunc
+	last   int
 }
 
-// follow observes until the world's context ends, again and again.
+// follow observes until its context ends, again and again.
 func (v *simView) follow(w *simWorld) {
-	for w.ctx.Err() == nil {
-		for resp, err := range w.clients[v.client].Observe(w.ctx, w.site.url(v.path)) {
+	for v.ctx.Err() == nil {
+		for resp, err := range w.clients[v.client].Observe(v.ctx, w.site.url(v.path)) {
 			if err != nil {
 				w.log("observer of %s: %v", v.path, err)
 				w.checkObservation(v, resp, err)
@@ -189,7 +191,7 @@ func (v *simView) follow(w *simWorld) {
 			}
 			v.see(w, resp)
 		}
-		if w.ctx.Err() == nil {
+		if v.ctx.Err() == nil {
 			time.Sleep(time.Second)
 		}
 	}

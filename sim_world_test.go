@@ -26,7 +26,6 @@ type simWorld struct {
 	clients []*simClient
 	number  *coap.State[int] // what observers follow; it grows
 	page    *coap.Subject    // of the same value, as a body of several blocks
-	ctx     context.Context  // of the observations
 
 	mu         sync.Mutex
 	lines      []simLine
@@ -78,13 +77,14 @@ func runScenario(t *testing.T, s *simScenario) *simWorld {
 	for i := range s.clients {
 		w.clients = append(w.clients, w.newClient(i))
 	}
-	var cancel context.CancelFunc
-	w.ctx, cancel = context.WithCancel(t.Context())
-	observing := w.observe()
+	observing := w.observe(t.Context())
 	working := w.work()
 	w.live()
 	w.settle(working)
-	cancel()
+	for _, v := range w.views {
+		v.cancel()
+		time.Sleep(time.Second) // one after the other, so that the story is always the same
+	}
 	observing.Wait()
 	w.leave()
 	return w
@@ -131,10 +131,11 @@ func (w *simWorld) connect(c *simClient, up, down simnet.Link) {
 }
 
 // observe begins the observations.
-func (w *simWorld) observe() *sync.WaitGroup {
+func (w *simWorld) observe(ctx context.Context) *sync.WaitGroup {
 	var observing sync.WaitGroup
 	for _, o := range w.observers {
 		v := &simView{simObserver: o, last: -1}
+		v.ctx, v.cancel = context.WithCancel(ctx)
 		w.views = append(w.views, v)
 		observing.Go(func() {
 			time.Sleep(o.at)
@@ -157,6 +158,7 @@ func (w *simWorld) work() *sync.WaitGroup {
 		for i, pause := range w.pauses {
 			time.Sleep(pause)
 			w.number.Set(i + 1)
+			time.Sleep(time.Millisecond)
 			w.page.Notify()
 		}
 	})
