@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/motewire/coap"
@@ -117,6 +118,9 @@ func (w *simWorld) bound(p *simPlan) time.Duration {
 		ahead = len(w.plans) + len(w.observers)
 	}
 	message := time.Duration(ahead)*wait + wait + response
+	if w.params.ProbingRate == 0 { // what went to a peer that was silent is paid for at a byte a second
+		message += time.Duration(w.bytesFrom(p.client)) * time.Second
+	}
 	if w.oneMessage(p) {
 		return message
 	}
@@ -124,6 +128,17 @@ func (w *simWorld) bound(p *simPlan) time.Duration {
 	// 16 bytes are the smallest.
 	blocks := time.Duration(2 + (p.up+p.down)/16)
 	return 16 * blocks * message
+}
+
+// bytesFrom returns how many bytes a client has sent.
+func (w *simWorld) bytesFrom(client int) (n int) {
+	addrs := w.clients[client].addrs
+	for _, l := range w.lines {
+		if l.record != nil && slices.Contains(addrs[:], l.record.From) {
+			n += len(l.record.Data)
+		}
+	}
+	return n
 }
 
 // oneMessage reports whether a call is certainly one message and its response.
