@@ -42,8 +42,11 @@ func TestReaderAt(t *testing.T) {
 			t.Errorf("%d bytes, %v", n, err)
 		}
 		expectLines(t, s, "GET 2:2/0/64 0", "GET 2:3/0/64 0")
-		for _, tt := range []struct{ off, n int }{{950, 50}, {960, 40}, {999, 1}, {1000, 0}, {5000, 0}, {1 << 40, 0}} {
-			if n, err := a.ReadAt(p, int64(tt.off)); n != tt.n || err != io.EOF || !bytes.Equal(p[:n], want[1000-n:]) {
+		for _, tt := range []struct {
+			off int64
+			n   int
+		}{{950, 50}, {960, 40}, {999, 1}, {1000, 0}, {5000, 0}, {1 << 40, 0}} {
+			if n, err := a.ReadAt(p, tt.off); n != tt.n || err != io.EOF || !bytes.Equal(p[:n], want[1000-n:]) {
 				t.Errorf("at %d: %d bytes, %v", tt.off, n, err)
 			}
 		}
