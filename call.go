@@ -111,8 +111,37 @@ func emptyResponse() *Response {
 	return newResponse(&v, peer.Addr{})
 }
 
-// exchange sends a request as one message to a peer and waits for its response.
+// exchange sends a request as one message to a peer and waits for its response. A challenge is
+// answered by the same request with the Echo value that it has, once (RFC 9175 §2.3).
 func (s *shard) exchange(ctx context.Context, to peer.Addr, options *optionList, r *Request) (*Response, error) {
+	resp, err := s.exchangeOnce(ctx, to, options, r)
+	if err != nil || options.has(message.Echo) {
+		return resp, err
+	}
+	echo, challenged := resp.challenge()
+	if !challenged {
+		return resp, nil
+	}
+	var echoing optionList
+	echoing.set(options)
+	echoing.add(message.Echo, echo)
+	echoed, err := s.exchangeOnce(ctx, to, &echoing, r)
+	if errors.Is(err, ErrTooLarge) { // a message that has no room for it
+		return resp, nil
+	}
+	return echoed, err
+}
+
+// challenge returns the Echo value of a response that asks for the request again with it.
+func (r *Response) challenge() (echo []byte, ok bool) {
+	if r.Code != message.Unauthorized {
+		return nil, false
+	}
+	return r.view.Echo()
+}
+
+// exchangeOnce sends a request as one message and waits for the response to it.
+func (s *shard) exchangeOnce(ctx context.Context, to peer.Addr, options *optionList, r *Request) (*Response, error) {
 	c := &call{shard: s, to: to, done: make(chan struct{}, 1)}
 	err := context.Cause(ctx)
 	if err == nil {

@@ -69,12 +69,19 @@ type watch struct {
 	machine *observe.Observation
 	latest  *Response // not yielded yet
 	last    error     // why latest is the last; nil: it is not
+	echo    []byte    // of a challenge, to be sent back with a registration; nil: none
+	asked   bool      // echo was sent, and there was no state since
 	news    chan struct{}
 }
 
 // deliver takes a response with the observation's token.
 func (w *watch) deliver(now time.Time, c *call, r *Response) {
 	stats := &c.shard.core.stats
+	if echo, challenged := r.challenge(); challenged && !w.asked {
+		w.echo = echo
+		w.wake()
+		return
+	}
 	sequence, observed := r.view.Observe()
 	reception := w.machine.Receive(now, observe.Arrival{
 		Success: r.Code.IsSuccess(), Observed: observed, Sequence: sequence, MaxAge: r.MaxAge(),
@@ -90,6 +97,7 @@ func (w *watch) deliver(now time.Time, c *call, r *Response) {
 	case observe.Error:
 		w.last = fmt.Errorf("%w: %w", ErrObservationEnded, r.Err())
 	case observe.Fresh:
+		w.asked = false
 	}
 	if w.latest != nil {
 		stats.conflated.Add(1)
@@ -165,6 +173,28 @@ func (o *observing) register(to peer.Addr) error {
 	return err
 }
 
+// echo answers a challenge: by the registration again, with what it has to send back
+// (RFC 9175 §2.3). Other registrations go without.
+func (o *observing) echo() error {
+	o.shard.mu.Lock()
+	value := o.watch.echo
+	if value != nil {
+		o.watch.echo, o.watch.asked = nil, true
+	}
+	o.shard.mu.Unlock()
+	if value == nil {
+		return nil
+	}
+	o.options.remove(message.Echo)
+	o.options.add(message.Echo, value)
+	err := o.register(o.call.to)
+	o.options.remove(message.Echo)
+	if err != nil {
+		return o.retry(err)
+	}
+	return nil
+}
+
 // follow yields states until something ends.
 func (o *observing) follow(ctx context.Context, yield func(*Response, error) bool) {
 	timer := time.NewTimer(time.Hour)
@@ -175,6 +205,9 @@ func (o *observing) follow(ctx context.Context, yield func(*Response, error) boo
 		var err error
 		select {
 		case <-o.watch.news:
+			if err = o.echo(); err != nil {
+				break
+			}
 			f := o.news(ctx)
 			if f == nil {
 				continue
