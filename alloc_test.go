@@ -76,6 +76,12 @@ var tenBytes = []byte("0123456789")
 // requests is kept small, so that a steady state is soon there.
 func feedServer(tb testing.TB, path ...string) *feed {
 	tb.Helper()
+	return feedTo(tb, &coap.Server{}, path...)
+}
+
+// feedTo is feedServer for a server with a configuration of its own.
+func feedTo(tb testing.TB, server *coap.Server, path ...string) *feed {
+	tb.Helper()
 	var options []message.Option
 	for _, segment := range path {
 		options = append(options, message.Option{Number: message.URIPath, Value: []byte(segment)})
@@ -92,7 +98,7 @@ func feedServer(tb testing.TB, path ...string) *feed {
 	f := newFeed(d)
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	server := &coap.Server{Handler: mux, Limits: coap.Limits{DedupBytes: 2 << 20}}
+	server.Handler, server.Limits.DedupBytes = mux, 2<<20
 	go func() { done <- server.Serve(ctx, f) }()
 	tb.Cleanup(func() {
 		stop()
@@ -121,6 +127,21 @@ func TestServerAllocations(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A flood of forged requests costs no memory, whatever is done against it.
+func TestForgedRequestAllocations(t *testing.T) {
+	if testing.Short() {
+		t.Skip("half a million requests")
+	}
+	for _, mode := range []coap.AddressValidation{coap.SmallBlocks, coap.EchoLarge, coap.EchoAlways} {
+		f := feedTo(t, &coap.Server{AddressValidation: mode}, "hello")
+		for _, batch := range []int{1, 64} {
+			if n := testing.AllocsPerRun(1000, func() { f.deliver(batch) }); n != 0 {
+				t.Errorf("mode %d: %v allocations per %d requests", mode, n, batch)
+			}
+		}
 	}
 }
 

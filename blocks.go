@@ -251,7 +251,11 @@ func (x *exchange) szx() uint8 {
 	limits := &x.shard.core.limits
 	e := x.begin(x.out[:0], x.code, x.view.Token())
 	x.options.encode(&e)
-	return blockwise.SZXWithin(min(limits.BlockBytes, limits.MessageBytes-e.Len()-blockRoom))
+	room := min(limits.BlockBytes, limits.MessageBytes-e.Len()-blockRoom)
+	if x.shortens() {
+		room = min(room, x.spare(e.Len(), true))
+	}
+	return blockwise.SZXWithin(room)
 }
 
 // wish is what the request wants of the response's body. An error that fits into a message is
@@ -272,7 +276,7 @@ func (x *exchange) divide() {
 	}
 	body, w := x.body(), x.wish()
 	x.piece = blockwise.Slice{End: len(body)}
-	if !w.Asked && !w.Size2 && len(body) <= x.shard.core.undivided {
+	if !w.Asked && !w.Size2 && len(body) <= x.undivided() {
 		return
 	}
 	piece, ok := w.Slice(len(body), x.szx())
@@ -280,10 +284,22 @@ func (x *exchange) divide() {
 		x.beyond()
 		return
 	}
+	piece.Size2 = piece.Size2 && (w.Size2 || !x.shortens())
 	x.piece = piece
 	if piece.Blockwise && !x.options.has(message.ETag) && len(body) > 0 {
 		x.setTag(blockwise.ETag(body))
 	}
+}
+
+// undivided is how many bytes of body go without being divided, unless the client asks.
+func (x *exchange) undivided() int {
+	n := x.shard.core.undivided
+	if !x.shortens() || !x.code.IsSuccess() {
+		return n
+	}
+	e := message.AppendHeader(x.out[:0], message.NonConfirmable, x.code, 0, x.view.Token())
+	x.options.encode(&e)
+	return min(n, x.spare(e.Len(), false))
 }
 
 func (x *exchange) setTag(tag message.Tag) {

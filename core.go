@@ -40,6 +40,7 @@ type core struct {
 	logger     *slog.Logger
 	trace      *Trace
 	recognized message.OptionSet
+	validation AddressValidation
 
 	mux  *Mux  // the server's handler, where it is a Mux
 	bare route // else the one route around it
@@ -61,7 +62,7 @@ type timing struct{ ackDelay, response, notify time.Duration }
 
 // coreStats are the counters that belong to no layer below.
 type coreStats struct {
-	requests, panics, shed, groupDropped, slow, stale, conflated atomic.Uint64
+	requests, panics, shed, groupDropped, slow, stale, conflated, challenges atomic.Uint64
 }
 
 // newCore resolves the configuration. handler is nil for a client that serves nothing.
@@ -199,6 +200,7 @@ func (n *core) newShard(conn transport.Conn, shards int, serves bool) (*shard, e
 		if s.eng.transfers, err = n.newTransfers(shards); err != nil {
 			return nil, err
 		}
+		s.eng.verifier = verifier{period: n.limits.VerifiedTimeout, limit: share(n.limits.VerifiedPeers, shards)}
 	}
 	s.start()
 	return s, nil

@@ -98,7 +98,7 @@ func (e *engine) replaceResponse(now time.Time, x *exchange, code message.Code, 
 	}
 	encoder := x.begin(e.scratch[:0], code, x.view.Token())
 	e.scratch, _ = encoder.Finish(nil)
-	if e.ep.Respond(now, x.inbound, e.scratch, reliability.RespondOptions{}) {
+	if e.ep.Respond(now, x.inbound, e.scratch, reliability.RespondOptions{NonConfirmable: x.allowance > 0}) {
 		out.copy(x.peer, e.scratch, 0)
 	}
 }

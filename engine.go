@@ -20,8 +20,9 @@ type engine struct {
 	transfers
 	shard *shard
 	uploads
-	calls []*call // outgoing exchanges by their slot
-	ended []*call // calls that are over, to be woken by way of the next outbox
+	verifier verifier
+	calls    []*call // outgoing exchanges by their slot
+	ended    []*call // calls that are over, to be woken by way of the next outbox
 	// running holds the requests that left their batch, so that a Reset or Shutdown
 	// finds them.
 	running map[reliability.Inbound]*exchange
@@ -87,6 +88,9 @@ func (e *engine) dispatch(now time.Time, p *transport.Packet, x *exchange) bool 
 			return false
 		}
 		x.peer, x.multicast, x.inbound, x.began = p.Peer, p.Multicast, verdict.Inbound, now
+		if e.shard.core.validation != AddressValidationOff {
+			e.screen(now, x)
+		}
 		if registers(&x.view) {
 			e.registering = true // prepare sees to it, as it knows the route
 		} else if e.observing > 0 && !p.Multicast && !later(&x.view) && !x.view.Extended() {
@@ -172,7 +176,9 @@ func (e *engine) end(now time.Time, x *exchange) (transmit bool) {
 	case reject:
 		e.ep.Reject(now, x.inbound)
 	case respond:
-		return e.ep.Respond(now, x.inbound, x.out, reliability.RespondOptions{NoStore: x.recuttable()})
+		return e.ep.Respond(now, x.inbound, x.out, reliability.RespondOptions{
+			NonConfirmable: x.allowance > 0, NoStore: x.recuttable(),
+		})
 	}
 	return false
 }

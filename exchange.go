@@ -22,8 +22,9 @@ var poison = false
 // takes. Exchanges are used again; a slot of a batch owns one while the datagram is
 // handled in place, and the goroutine of a slow handler takes it along.
 type exchange struct {
-	response // what the handler said so far
-	divided  // of bodies larger than a message
+	response   // what the handler said so far
+	divided    // of bodies larger than a message
+	unverified // of addresses that may be forged
 
 	shard     *shard
 	buf       []byte // receive buffer
@@ -87,7 +88,7 @@ func (x *exchange) clear() {
 	x.route, x.inbound, x.out, x.fate = nil, 0, x.out[:0], respond
 	x.multicast, x.duplicate, x.truncated, x.detached, x.sent = false, false, false, false, false
 	x.counted, x.observer, x.observes, x.sentHere, x.intake = false, 0, nil, nil, nil
-	x.divided = divided{}
+	x.divided, x.unverified = divided{}, unverified{}
 	x.refs.Store(0)
 	x.over.Store(pending)
 	x.panicking, x.ended, x.unwanted, x.cancel, x.expiry = false, false, false, nil, nil
@@ -132,6 +133,9 @@ func (x *exchange) prepare() bool {
 		x.unavailable()
 		return false
 	}
+	if x.suspect() {
+		return false
+	}
 	if n.mux == nil {
 		x.route = &n.bare
 	} else {
@@ -141,6 +145,9 @@ func (x *exchange) prepare() bool {
 			return false
 		}
 		x.route, x.req.pattern = route, route.pattern
+	}
+	if x.flooding() {
+		return false
 	}
 	if later(&x.view) && !x.multicast && !x.shard.resume(x) {
 		return false
@@ -262,14 +269,22 @@ func (x *exchange) finish() {
 		return
 	}
 	x.conclude()
-	if suppressed(&x.view, x.multicast, x.code, len(x.payload)) {
+	if !x.challenging && suppressed(&x.view, x.multicast, x.code, len(x.payload)) {
 		x.fate = drop
 		return
 	}
 	if x.observer != 0 && x.code.IsSuccess() {
 		x.setUint(message.Observe, x.sequence) // RFC 7641 §4.1
 	}
+	x.write()
+	if x.allowance > 0 && len(x.out) > x.allowance {
+		x.curtail()
+	}
 	x.retain()
+}
+
+// write encodes the response with the options that say which piece of it this is.
+func (x *exchange) write() {
 	x.describe()
 	x.encode(x.view.Token())
 }

@@ -1,6 +1,7 @@
 package coap
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -63,6 +64,14 @@ type Limits struct {
 	// request is answered without being an observation (RFC 7641 §4.1). Defaults 131,072;
 	// 1,024; as Observers.
 	Observers, ObserversPerPeer, ObserversPerResource int
+	// VerifiedPeers is how many client endpoints a server remembers as verified, where
+	// Server.AddressValidation challenges them; beyond, the older half of them is challenged
+	// again. Default 65,536.
+	VerifiedPeers int
+	// VerifiedTimeout is after what time a server challenges a verified client endpoint again,
+	// and how long the Echo value of a challenge is good; either may be up to twice that.
+	// Default EXCHANGE_LIFETIME (247 s).
+	VerifiedTimeout time.Duration
 	// Queued is how many requests may wait for one peer (RFC 7252 §4.7). Default 1,024.
 	Queued int
 }
@@ -78,10 +87,14 @@ func (l Limits) validate() error {
 		{"TransferBytes", l.TransferBytes}, {"TransferBytesPerPeer", l.TransferBytesPerPeer},
 		{"Handlers", l.Handlers}, {"Exchanges", l.Exchanges}, {"Queued", l.Queued},
 		{"Observers", l.Observers}, {"ObserversPerPeer", l.ObserversPerPeer}, {"ObserversPerResource", l.ObserversPerResource},
+		{"VerifiedPeers", l.VerifiedPeers},
 	} {
 		if limit.value < 0 {
 			return fmt.Errorf("coap: Limits.%s is negative", limit.name)
 		}
+	}
+	if l.VerifiedTimeout < 0 {
+		return errors.New("coap: Limits.VerifiedTimeout is negative")
 	}
 	if _, ok := message.SZXForSize(l.BlockBytes); !ok && l.BlockBytes != 0 {
 		return fmt.Errorf("coap: Limits.BlockBytes is %d, not a power of two from 16 to 1024", l.BlockBytes)
@@ -100,6 +113,8 @@ func (l Limits) withDefaults(p Params) Limits {
 	orDefault(&l.TransferTimeout, p.WithDefaults().ExchangeLifetime())
 	orDefault(&l.DedupBytes, 64<<20)
 	orDefault(&l.Observers, 1<<17)
+	orDefault(&l.VerifiedPeers, 1<<16)
+	orDefault(&l.VerifiedTimeout, p.WithDefaults().ExchangeLifetime())
 	orDefault(&l.Handlers, 10_000)
 	orDefault(&l.HandlerTimeout, p.WithDefaults().ExchangeLifetime())
 	return l

@@ -39,7 +39,7 @@ func causeOf(err error) observe.Cause {
 
 // observe enters the client of a request among the observers, or takes it out.
 func (s *shard) observe(x *exchange) {
-	if x.multicast || !whole(&x.view) || x.view.Extended() {
+	if x.multicast || x.challenging || !whole(&x.view) || x.view.Extended() {
 		return
 	}
 	s.mu.Lock()

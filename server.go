@@ -34,6 +34,8 @@ type Server struct {
 	// NotifyInterval is the time between two Non-confirmable notifications to one client
 	// endpoint. 0 means the 3 s of RFC 7641 §4.5.1, negative no limit.
 	NotifyInterval time.Duration
+	// AddressValidation is what is done against forged source addresses.
+	AddressValidation AddressValidation
 	// Groups are the multicast groups that ListenAndServe joins, such as
 	// [AllCoAPNodes]. Only discovery, and routes that say so, answer them.
 	Groups []Group
@@ -159,6 +161,10 @@ func (s *Server) start(conns []transport.Conn) error {
 	if err != nil {
 		return err
 	}
+	if s.AddressValidation > EchoAlways {
+		return fmt.Errorf("coap: Server.AddressValidation is %d", s.AddressValidation)
+	}
+	n.validation = s.AddressValidation
 	n.logger, n.trace, n.timing = s.Logger, s.Trace, timing{ackDelay: s.AckDelay, notify: s.NotifyInterval}
 	n.entropy = s.entropy
 	s.core, s.over = n, make(chan struct{})

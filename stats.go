@@ -25,6 +25,8 @@ type Stats struct {
 	HandlerPanics uint64
 	// Shed requests were answered by 5.03 because Limits.Handlers were busy.
 	Shed uint64
+	// Challenges were answered in place of a request, for Server.AddressValidation.
+	Challenges uint64
 	// SlowHandlers took the reader's goroutine along.
 	SlowHandlers uint64
 	// GroupResponsesDropped came faster than the loop over a group took them.
@@ -45,6 +47,7 @@ func (n *core) sum(shards []*shard) Stats {
 		Requests:               n.stats.requests.Load(),
 		HandlerPanics:          n.stats.panics.Load(),
 		Shed:                   n.stats.shed.Load(),
+		Challenges:             n.stats.challenges.Load(),
 		SlowHandlers:           n.stats.slow.Load(),
 		GroupResponsesDropped:  n.stats.groupDropped.Load(),
 		NotificationsStale:     n.stats.stale.Load(),
