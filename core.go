@@ -41,6 +41,7 @@ type core struct {
 	trace      *Trace
 	recognized message.OptionSet
 	validation AddressValidation
+	rates      RateLimit
 
 	mux  *Mux  // the server's handler, where it is a Mux
 	bare route // else the one route around it
@@ -62,7 +63,7 @@ type timing struct{ ackDelay, response, notify time.Duration }
 
 // coreStats are the counters that belong to no layer below.
 type coreStats struct {
-	requests, panics, shed, groupDropped, slow, stale, conflated, challenges atomic.Uint64
+	requests, panics, shed, groupDropped, slow, stale, conflated, challenges, limited atomic.Uint64
 }
 
 // newCore resolves the configuration. handler is nil for a client that serves nothing.
@@ -201,6 +202,7 @@ func (n *core) newShard(conn transport.Conn, shards int, serves bool) (*shard, e
 			return nil, err
 		}
 		s.eng.verifier = verifier{period: n.limits.VerifiedTimeout, limit: share(n.limits.VerifiedPeers, shards)}
+		s.eng.limiter = newLimiter(n.rates, share(n.limits.RatePeers, shards))
 	}
 	s.start()
 	return s, nil

@@ -21,6 +21,7 @@ type engine struct {
 	shard *shard
 	uploads
 	verifier verifier
+	limiter  limiter
 	calls    []*call // outgoing exchanges by their slot
 	ended    []*call // calls that are over, to be woken by way of the next outbox
 	// running holds the requests that left their batch, so that a Reset or Shutdown
@@ -90,6 +91,9 @@ func (e *engine) dispatch(now time.Time, p *transport.Packet, x *exchange) bool 
 		x.peer, x.multicast, x.inbound, x.began = p.Peer, p.Multicast, verdict.Inbound, now
 		if e.shard.core.validation != AddressValidationOff {
 			e.screen(now, x)
+		}
+		if e.limiter.limits() {
+			x.wait = e.limiter.admit(now, p.Peer)
 		}
 		if registers(&x.view) {
 			e.registering = true // prepare sees to it, as it knows the route

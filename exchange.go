@@ -32,7 +32,8 @@ type exchange struct {
 	peer      peer.Addr
 	multicast bool
 	duplicate bool
-	truncated bool // only header and token arrived
+	truncated bool          // only header and token arrived
+	wait      time.Duration // after which the peer may ask again; 0: it may now
 	inbound   reliability.Inbound
 	began     time.Time
 
@@ -88,7 +89,7 @@ func (x *exchange) clear() {
 	x.route, x.inbound, x.out, x.fate = nil, 0, x.out[:0], respond
 	x.multicast, x.duplicate, x.truncated, x.detached, x.sent = false, false, false, false, false
 	x.counted, x.observer, x.observes, x.sentHere, x.intake = false, 0, nil, nil, nil
-	x.divided, x.unverified = divided{}, unverified{}
+	x.divided, x.unverified, x.wait = divided{}, unverified{}, 0
 	x.refs.Store(0)
 	x.over.Store(pending)
 	x.panicking, x.ended, x.unwanted, x.cancel, x.expiry = false, false, false, nil, nil
@@ -131,6 +132,10 @@ func (x *exchange) prepare() bool {
 	}
 	if n.draining.Load() && !later(&x.view) {
 		x.unavailable()
+		return false
+	}
+	if x.wait > 0 {
+		x.tooMany()
 		return false
 	}
 	if x.suspect() {

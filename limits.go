@@ -72,6 +72,10 @@ type Limits struct {
 	// and how long the Echo value of a challenge is good; either may be up to twice that.
 	// Default EXCHANGE_LIFETIME (247 s).
 	VerifiedTimeout time.Duration
+	// RatePeers is for how many client endpoints, and as many networks, a server remembers how
+	// often they have asked, where Server.RateLimit bounds that; beyond, those who did not ask for
+	// the longest time begin anew. Default 65,536.
+	RatePeers int
 	// Queued is how many requests may wait for one peer (RFC 7252 §4.7). Default 1,024.
 	Queued int
 }
@@ -87,7 +91,7 @@ func (l Limits) validate() error {
 		{"TransferBytes", l.TransferBytes}, {"TransferBytesPerPeer", l.TransferBytesPerPeer},
 		{"Handlers", l.Handlers}, {"Exchanges", l.Exchanges}, {"Queued", l.Queued},
 		{"Observers", l.Observers}, {"ObserversPerPeer", l.ObserversPerPeer}, {"ObserversPerResource", l.ObserversPerResource},
-		{"VerifiedPeers", l.VerifiedPeers},
+		{"VerifiedPeers", l.VerifiedPeers}, {"RatePeers", l.RatePeers},
 	} {
 		if limit.value < 0 {
 			return fmt.Errorf("coap: Limits.%s is negative", limit.name)
@@ -114,6 +118,7 @@ func (l Limits) withDefaults(p Params) Limits {
 	orDefault(&l.DedupBytes, 64<<20)
 	orDefault(&l.Observers, 1<<17)
 	orDefault(&l.VerifiedPeers, 1<<16)
+	orDefault(&l.RatePeers, 1<<16)
 	orDefault(&l.VerifiedTimeout, p.WithDefaults().ExchangeLifetime())
 	orDefault(&l.Handlers, 10_000)
 	orDefault(&l.HandlerTimeout, p.WithDefaults().ExchangeLifetime())

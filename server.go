@@ -36,6 +36,8 @@ type Server struct {
 	NotifyInterval time.Duration
 	// AddressValidation is what is done against forged source addresses.
 	AddressValidation AddressValidation
+	// RateLimit bounds how often a client, or all of a network, may ask. Zero: no bound.
+	RateLimit RateLimit
 	// Groups are the multicast groups that ListenAndServe joins, such as
 	// [AllCoAPNodes]. Only discovery, and routes that say so, answer them.
 	Groups []Group
@@ -164,7 +166,10 @@ func (s *Server) start(conns []transport.Conn) error {
 	if s.AddressValidation > EchoAlways {
 		return fmt.Errorf("coap: Server.AddressValidation is %d", s.AddressValidation)
 	}
-	n.validation = s.AddressValidation
+	if err := s.RateLimit.validate(); err != nil {
+		return err
+	}
+	n.validation, n.rates = s.AddressValidation, s.RateLimit
 	n.logger, n.trace, n.timing = s.Logger, s.Trace, timing{ackDelay: s.AckDelay, notify: s.NotifyInterval}
 	n.entropy = s.entropy
 	s.core, s.over = n, make(chan struct{})

@@ -27,6 +27,8 @@ type Stats struct {
 	Shed uint64
 	// Challenges were answered in place of a request, for Server.AddressValidation.
 	Challenges uint64
+	// RateLimited requests were answered by 4.29, for Server.RateLimit.
+	RateLimited uint64
 	// SlowHandlers took the reader's goroutine along.
 	SlowHandlers uint64
 	// GroupResponsesDropped came faster than the loop over a group took them.
@@ -48,6 +50,7 @@ func (n *core) sum(shards []*shard) Stats {
 		HandlerPanics:          n.stats.panics.Load(),
 		Shed:                   n.stats.shed.Load(),
 		Challenges:             n.stats.challenges.Load(),
+		RateLimited:            n.stats.limited.Load(),
 		SlowHandlers:           n.stats.slow.Load(),
 		GroupResponsesDropped:  n.stats.groupDropped.Load(),
 		NotificationsStale:     n.stats.stale.Load(),

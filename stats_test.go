@@ -19,7 +19,7 @@ func TestStatsNamesAreStable(t *testing.T) {
 	if err := json.Unmarshal(b, &got); err != nil {
 		t.Fatal(err)
 	}
-	expectNames(t, got, "Messages", "Observations", "Uploads", "Responses", "Requests", "HandlerPanics", "Shed", "Challenges", "SlowHandlers",
+	expectNames(t, got, "Messages", "Observations", "Uploads", "Responses", "Requests", "HandlerPanics", "Shed", "Challenges", "RateLimited", "SlowHandlers",
 		"GroupResponsesDropped", "NotificationsStale", "NotificationsConflated", "ReceiveDrops", "HandlersAway")
 	var messages map[string]json.RawMessage
 	if err := json.Unmarshal(got["Messages"], &messages); err != nil {
