@@ -67,7 +67,8 @@ func (e *engine) screen(now time.Time, x *exchange) {
 }
 
 // challenge answers that the request is to come again with an Echo option (RFC 9175 §2.3).
-// What was going to be the response is dropped.
+// What was going to be the response is dropped. It takes the shard's lock, under which only
+// responses to blocks of a body are finished, and these are not challenged.
 func (x *exchange) challenge() {
 	s := x.shard
 	s.core.stats.challenges.Add(1)
