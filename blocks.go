@@ -297,7 +297,7 @@ func (x *exchange) undivided() int {
 	if !x.shortens() || !x.code.IsSuccess() {
 		return n
 	}
-	e := message.AppendHeader(x.out[:0], message.NonConfirmable, x.code, 0, x.view.Token())
+	e := x.begin(x.out[:0], x.code, x.view.Token())
 	x.options.encode(&e)
 	return min(n, x.spare(e.Len(), false))
 }
