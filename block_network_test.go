@@ -2,6 +2,7 @@ package coap_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"io"
 	"math/rand/v2"
@@ -12,6 +13,7 @@ import (
 	"github.com/motewire/coap"
 	"github.com/motewire/coap/coaptest"
 	"github.com/motewire/coap/message"
+	"github.com/motewire/coap/transport"
 	"github.com/motewire/coap/transport/simnet"
 )
 
@@ -154,57 +156,110 @@ func (g *heapGauge) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// 64 MiB go up from a reader to a handler that reads, and come down from a reader, at 1 %
-// loss each way. The message IDs towards the server run out and the transfer waits for
-// them; none is used twice within EXCHANGE_LIFETIME (RFC 7252 §4.4). Both sides together
-// hold less than 1 MiB, with a quarter of it for deduplication.
+// A streamed body goes up from a reader to a handler that reads it, and another one comes
+// down from a reader: size bytes each. Nobody needs to hold more than a block of either.
+type streamed struct {
+	size     int64
+	got      []byte // SHA-256 of what went up
+	up, down *heapGauge
+}
+
+// mux serves both at /x.
+func (s *streamed) mux(t *testing.T) *coap.Mux {
+	mux := coap.NewMux()
+	mux.Handle("PUT /x", coap.HandlerFunc(func(_ coap.ResponseWriter, r *coap.Request) { s.got, _ = sumOf(t, r.BodyReader()) }),
+		coap.StreamBody(), coap.BodyLimit(int(s.size)))
+	mux.HandleFunc("GET /x", func(w coap.ResponseWriter, _ *coap.Request) {
+		s.down = &heapGauge{Reader: generated(2, s.size)}
+		w.SetBody(coap.Stream(s.down, message.OctetStream))
+	})
+	return mux
+}
+
+// transfer has both arrive whole.
+func (s *streamed) transfer(t *testing.T, c *coap.Client, url string) {
+	t.Helper()
+	s.up = &heapGauge{Reader: generated(1, s.size)}
+	want, _ := sumOf(t, generated(1, s.size))
+	resp, err := c.Put(t.Context(), url, coap.Stream(s.up, message.OctetStream))
+	if err != nil || resp.Code != message.Changed || !bytes.Equal(s.got, want) {
+		t.Fatalf("%v, %v, %x, want %x", resp, err, s.got, want)
+	}
+	want, _ = sumOf(t, generated(2, s.size))
+	if got, n := sumOf(t, get(t, c, url).Body); !bytes.Equal(got, want) || n != s.size {
+		t.Fatalf("%d bytes, %x, want %x", n, got, want)
+	}
+}
+
+// expectLittle fails where a mebibyte or more was reachable beside what is when idle.
+func (s *streamed) expectLittle(t *testing.T, idle int64) {
+	t.Helper()
+	for name, g := range map[string]*heapGauge{"up": s.up, "down": s.down} {
+		t.Logf("%s: at most %d KiB above idle, which is %d KiB", name, (g.most-idle)>>10, idle>>10)
+		if g.most == 0 || g.most >= idle+1<<20 {
+			t.Errorf("%s: %d bytes of heap, %d when idle", name, g.most, idle)
+		}
+	}
+}
+
+// 64 MiB are streamed in each direction at 1 % loss each way, with duplicates and reordering.
+// The message IDs towards the server run out and the transfer waits for them; none is used
+// twice within EXCHANGE_LIFETIME (RFC 7252 §4.4). Both sides together hold less than 1 MiB,
+// with a quarter of it for deduplication.
 func TestBlocksStream64MiB(t *testing.T) {
 	if testing.Short() {
 		t.Skip("131,072 blocks")
 	}
-	const size = 64 << 20
-	var got []byte
-	var down *heapGauge
-	mux := coap.NewMux()
-	mux.Handle("PUT /x", coap.HandlerFunc(func(_ coap.ResponseWriter, r *coap.Request) { got, _ = sumOf(t, r.BodyReader()) }),
-		coap.StreamBody(), coap.BodyLimit(size))
-	mux.HandleFunc("GET /x", func(w coap.ResponseWriter, _ *coap.Request) {
-		down = &heapGauge{Reader: generated(2, size)}
-		w.SetBody(coap.Stream(down, message.OctetStream))
-	})
+	body := &streamed{size: 64 << 20}
 	// With the RFC's ACK_TIMEOUT the losses take longer than the message IDs.
 	params := coap.Params{AckTimeout: 50 * time.Millisecond}
 	setup := func(s *coaptest.Server) {
 		s.Config.Params, s.Config.Limits = params, coap.Limits{DedupBytes: 256 << 10}
 	}
-	withServer(t, mux, setup, func(t *testing.T, s *coaptest.Server) {
-		s.Network.SetDefault(simnet.Link{Loss: 0.01, Delay: time.Millisecond / 2})
+	withServer(t, body.mux(t), setup, func(t *testing.T, s *coaptest.Server) {
+		s.Network.SetDefault(simnet.Link{Loss: 0.01, Duplicate: 0.01, Reorder: 0.01, Delay: time.Millisecond / 2})
 		c := newClient(t, s, func(c *coap.Client) { c.Params, c.Limits = params, s.Config.Limits })
 		ids := watchIDs(t, s, params.WithDefaults().ExchangeLifetime())
 		get(t, c, s.URL+"/.well-known/core") // so that sockets and buffers are there
-		want, _ := sumOf(t, generated(1, size))
 		idle := heap()
-		up := &heapGauge{Reader: generated(1, size)}
-		if resp, err := c.Put(t.Context(), s.URL+"/x", coap.Stream(up, message.OctetStream)); err != nil || resp.Code != message.Changed || !bytes.Equal(got, want) {
-			t.Fatalf("%v, %v, %x, want %x", resp, err, got, want)
-		}
-		want, _ = sumOf(t, generated(2, size))
-		if got, n := sumOf(t, get(t, c, s.URL+"/x").Body); !bytes.Equal(got, want) || n != size {
-			t.Fatalf("%d bytes, %x, want %x", n, got, want)
-		}
-		if ids.requests < 2*size/1024 || ids.waited < 10*time.Second {
-			t.Errorf("%d requests, the longest pause between two was %v", ids.requests, ids.waited)
+		body.transfer(t, c, s.URL+"/x")
+		if n := s.Config.Stats().Messages; int64(ids.requests) < 2*body.size/1024 || ids.waited < 10*time.Second || n.DuplicatesConfirmable < 1000 {
+			t.Errorf("%d requests, the longest pause between two was %v; %+v", ids.requests, ids.waited, n)
 		}
 		expectIdle(t, s)
-		idle = min(idle, heap())
-		for name, g := range map[string]*heapGauge{"up": up, "down": down} {
-			t.Logf("%s: at most %d KiB above idle, which is %d", name, (g.most-idle)>>10, idle>>10)
-			if g.most > idle+1<<20 {
-				t.Errorf("%s: %d bytes of heap, %d when idle", name, g.most, idle)
-			}
-		}
+		body.expectLittle(t, min(idle, heap()))
 		t.Logf("the longest pause between two requests was %v", ids.waited)
 	})
+}
+
+// 32 MiB are streamed in each direction over loopback, as fast as that goes. Both sides
+// together hold less than 1 MiB, with a quarter of it for deduplication.
+func TestBlocksStreamLoopback(t *testing.T) {
+	if testing.Short() {
+		t.Skip("65,536 blocks")
+	}
+	body := &streamed{size: 32 << 20}
+	conn, err := transport.Listen(t.Context(), "udp4", "127.0.0.1:0", transport.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	// Message IDs come back soon, or they would run out.
+	params := coap.Params{AckTimeout: 100 * time.Millisecond, MaxLatency: -1, ProcessingDelay: -1}
+	limits := coap.Limits{DedupBytes: 256 << 10}
+	go func() { done <- (&coap.Server{Handler: body.mux(t), Params: params, Limits: limits}).Serve(ctx, conn) }()
+	c := &coap.Client{Params: params, Limits: limits}
+	url := "coap://" + conn.LocalAddr().String()
+	get(t, c, url+"/.well-known/core") // so that sockets and buffers are there
+	idle := heap()
+	body.transfer(t, c, url+"/x")
+	body.expectLittle(t, idle)
+	c.Close()
+	stop()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
 }
 
 // idWatch sees that no message ID comes back too soon.
