@@ -12,6 +12,25 @@
 //
 //	resp, err := coap.Get(ctx, "coap://localhost/hello")
 //
+// # Large bodies
+//
+// What does not fit into one message goes in blocks (RFC 7959), in both directions and by
+// itself: a handler and a caller see whole bodies. Nobody has to hold one:
+//
+//   - A [Stream] is a body that is read while it is sent, in a request or by
+//     [ResponseWriter.SetBody] in a response.
+//   - [Response.Body] fetches block after block as it is read; [Response.Bytes] is all of it.
+//     [Client.ReaderAt] reads ranges, [Block] asks for one block.
+//   - A handler of a route with [StreamBody] reads the request's body as it arrives.
+//
+// [BlockSize] bounds the blocks of a call, [Limits] those of an endpoint, the bodies held
+// and the transfers. A transfer that fails says at which block, by a [blockwise.Error].
+//
+// # Observing
+//
+// [Client.Observe] follows a resource (RFC 7641). A server has a [State], a value whose
+// changes are notified, or a [Subject] for everything else.
+//
 // # Ownership
 //
 // What a [Request] points to is valid until its handler returns; [Request.Clone] keeps
@@ -21,9 +40,10 @@
 // # Layers
 //
 // The root package joins the protocol packages: message (the codec), reliability (the
-// message layer), linkformat (discovery) and transport (datagrams in batches). It is the
-// only one with goroutines and locks. A socket with its state is a shard; the goroutine
-// that reads the socket owns the shard and runs quick handlers in place.
+// message layer), observe (observers and notifications), blockwise (bodies in blocks),
+// linkformat (discovery) and transport (datagrams in batches). It is the only one with
+// goroutines and locks. A socket with its state is a shard; the goroutine that reads the
+// socket owns the shard and runs quick handlers in place.
 package coap
 
 import "github.com/motewire/coap/message"
