@@ -238,6 +238,7 @@ func TestServerBodyLimit(t *testing.T) {
 	mux.Handle("PUT /small", &stored{}, coap.BodyLimit(100))
 	mux.Handle("PUT /large", &stored{}, coap.BodyLimit(300))
 	mux.Handle("PUT /default", &stored{})
+	mux.Handle("PUT /huge", &stored{}, coap.BodyLimit(8<<20)) // more than one client may make the server hold
 	setup := func(s *coaptest.Server) { s.Config.Limits.BodyBytes = 200 }
 	withServer(t, mux, setup, func(t *testing.T, s *coaptest.Server) {
 		p := newBlockPeer(t, s)
@@ -256,6 +257,13 @@ func TestServerBodyLimit(t *testing.T) {
 			refused(p.do(message.PUT, resource, text(64), block1(uint32(limit/64), true, 64)), uint32(limit/64))
 			if v := p.do(message.PUT, resource, text(limit+1)); v.Code() != message.RequestEntityTooLarge {
 				t.Errorf("in one message: %v", v)
+			}
+		}
+		for _, size := range []uint32{3 << 20, 9 << 20} {
+			v := p.do(message.PUT, "huge", text(64), block1(0, true, 64), uintOption(message.Size1, size))
+			expectAck(t, v, message.RequestEntityTooLarge, 0, false, 64)
+			if limit, _ := v.Size1(); limit != 2<<20 {
+				t.Errorf("%d of %d bytes: Size1 %d", size, 8<<20, limit)
 			}
 		}
 	})

@@ -147,7 +147,7 @@ func (n *core) newTransfers(shards int) (transfers, error) {
 	assembler, err := blockwise.NewAssembler(blockwise.Config{
 		BlockSize: l.BlockBytes, MaxBody: l.BodyBytes, IdleTimeout: l.TransferTimeout,
 		MaxTransfers: share(l.Transfers, shards), MaxTransfersPerPeer: l.TransfersPerPeer,
-		MaxBytes: bytes, MaxBytesPerPeer: l.TransferBytesPerPeer,
+		MaxBytes: bytes, MaxBytesPerPeer: min(l.TransferBytesPerPeer, bytes),
 	})
 	if err != nil {
 		return transfers{}, err

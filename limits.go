@@ -33,15 +33,17 @@ type Limits struct {
 	// has no [BodyLimit], of a response at whoever asked. Default 1 MiB for requests, 64 MiB
 	// for responses.
 	BodyBytes int
-	// Transfers is how many unfinished request bodies a server holds, and how many
-	// responses of which further blocks may be asked for, TransfersPerPeer how many of one
-	// client endpoint. The one that was idle for longest goes first. Defaults 1,024; 64.
+	// Transfers is how many unfinished request bodies a server holds, of how many finished
+	// ones it knows the last block again, and how many responses it holds of which further
+	// blocks may be asked for; TransfersPerPeer is how many of each are of one client
+	// endpoint. The one that was idle for longest goes first. Defaults 1,024; 64.
 	Transfers, TransfersPerPeer int
 	// TransferBytes is the memory for unfinished request bodies, and as much again for
-	// responses of which further blocks may be asked for; TransferBytesPerPeer is the share
-	// of one client endpoint in the former. At the limit a block gets 5.03, a response goes
-	// and its later blocks get 4.08 or are made anew. At least twice BodyBytes. Defaults
-	// 64 MiB, 4 MiB, or that.
+	// responses of which further blocks may be asked for, a quarter of which notifications
+	// may take; TransferBytesPerPeer is the share of one client endpoint in the former. At
+	// the limit a block gets 5.03, a response goes and its later blocks get 4.08 or are made
+	// anew. Each socket has an equal part, and room for two bodies of BodyBytes at least. At
+	// least twice BodyBytes. Defaults 64 MiB, 4 MiB, or that.
 	TransferBytes, TransferBytesPerPeer int
 	// TransferTimeout is how long a transfer is kept without a further block. Default
 	// EXCHANGE_LIFETIME (247 s).
@@ -114,6 +116,7 @@ func (l Limits) withDefaults(p Params) Limits {
 	orDefault(&l.BodyBytes, 1<<20)
 	orDefault(&l.Transfers, 1024)
 	orDefault(&l.TransferBytes, max(64<<20, 2*l.BodyBytes))
+	orDefault(&l.TransferBytesPerPeer, min(max(4<<20, 2*l.BodyBytes), l.TransferBytes))
 	orDefault(&l.TransferTimeout, p.WithDefaults().ExchangeLifetime())
 	orDefault(&l.DedupBytes, 64<<20)
 	orDefault(&l.Observers, 1<<17)

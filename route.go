@@ -134,7 +134,8 @@ func Multicast() RouteOption {
 }
 
 // BodyLimit sets the longest request body in bytes; a longer one gets 4.13 with the limit
-// in Size1 (RFC 7252 §5.9.2.9). Without it the server's limit holds.
+// in Size1 (RFC 7252 §5.9.2.9). Without it the server's limit holds. A body that is not read
+// as it arrives ([StreamBody]) is never longer than half of Limits.TransferBytesPerPeer.
 func BodyLimit(bytes int) RouteOption {
 	return func(d *declaration) { d.bodyLimit = bytes }
 }
@@ -251,10 +252,12 @@ func (rt *route) precheck(w ResponseWriter, r *Request) message.Code {
 // in tests of handlers.
 func (rt *route) limit(x *exchange) int {
 	switch {
-	case rt.bodyLimit > 0 || x == nil:
+	case x == nil || rt.streams && rt.bodyLimit > 0:
 		return rt.bodyLimit
 	case rt.streams:
 		return math.MaxInt32
+	case rt.bodyLimit > 0:
+		return min(rt.bodyLimit, x.shard.core.limits.TransferBytesPerPeer/2)
 	}
 	return x.shard.core.limits.BodyBytes
 }
