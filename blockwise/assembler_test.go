@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -475,33 +474,6 @@ func TestGreatestBody(t *testing.T) {
 	}
 }
 
-// The options of what is answered at once are encoded in their order.
-func TestResultEncode(t *testing.T) {
-	for _, c := range []struct {
-		r    Result
-		want string
-	}{
-		{Result{Outcome: Continue, Blockwise: true, Block1: message.Block{Num: 2, More: true, SZX: 1}}, "Block1: 2/1/32"},
-		{Result{Outcome: TooLarge, Blockwise: true, Block1: message.Block{Num: 2, SZX: 1}, Size1: 99}, "Block1: 2/0/32, Size1: 99"},
-		{Result{Outcome: TooLarge, Size1: 99}, "Size1: 99"},
-		{Result{Outcome: Busy, Blockwise: true, MaxAge: busyMaxAge}, "Max-Age: 5, Block1: 0/0/16"},
-	} {
-		e := message.AppendHeader(nil, message.Acknowledgement, c.r.Outcome.Code(), 1, message.Token{})
-		c.r.Encode(&e)
-		datagram, err := e.Finish(nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var v message.View
-		if err := v.Parse(datagram); err != nil {
-			t.Fatal(err)
-		}
-		if got := v.String(); !strings.HasSuffix(got, " "+c.want) {
-			t.Errorf("%v %s, want %s", c.r.Outcome, got, c.want)
-		}
-	}
-}
-
 // Impossible configurations are refused by name.
 func TestConfig(t *testing.T) {
 	for _, cfg := range []Config{
@@ -520,7 +492,7 @@ func TestConfig(t *testing.T) {
 	if _, err := NewUpload(nil, UploadConfig{BlockSize: 3}); !errors.Is(err, ErrConfig) {
 		t.Error(err)
 	}
-	for _, cfg := range []DownloadConfig{{BlockSize: 3}, {Limit: -1}, {Start: 1 << 20}} {
+	for _, cfg := range []DownloadConfig{{BlockSize: 3}, {Start: 1 << 20}} {
 		if _, err := NewDownload(cfg); !errors.Is(err, ErrConfig) {
 			t.Errorf("%+v: %v", cfg, err)
 		}

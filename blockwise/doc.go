@@ -16,11 +16,14 @@
 // Every request whose options and route are settled goes to [Assembler.Receive], or to
 // [Assembler.Stream] where the route reads its body as it arrives. Then, by outcome:
 //
-//   - Continue, Incomplete, TooLarge, Bad and Busy are answered at once: [Outcome.Code] with the
-//     options of [Result.Encode].
+//   - Continue, Incomplete, TooLarge, Bad and Busy are answered at once: [Outcome.Code] with
+//     [Result.Block1] where [Result.Blockwise] says so, Size1 where the body is TooLarge, Max-Age
+//     where the Assembler is Busy. A Continue of a stream may be held back until its reader has
+//     taken the piece, so that a fast client waits.
 //   - Repeated: the last block of a body that was handed over before. It is answered with what
-//     [Store.Find] has kept. While the handler still runs, the response that is to come does;
-//     where nothing is kept, it is 4.08. The handler does not run again.
+//     [Store.Find] has kept; while the handler still runs with 5.03 and a short Max-Age, as the
+//     response to the first one is still to come; otherwise with 4.08. The handler does not run
+//     again.
 //   - Whole and Complete give a body. A request with a Block2 of NUM above 0 first looks for
 //     [Store.Find]; what is found is sliced and sent. What is not found is answered with 4.08,
 //     unless the method is [Repeatable] and the request's own body is at hand, which a FETCH
@@ -36,7 +39,9 @@
 // drains [Assembler.Poll] and arms a timer for both Deadlines.
 //
 // A notification carries the first block alone (§2.6), cut by the Wish of the registration
-// with NUM 0; where there is more, [Store.KeepNotified] takes the whole.
+// with NUM 0; where there is more, [Store.KeepNotified] takes the whole, as far as there is
+// room: notifications have a quarter of it. The blocks of one that was not kept are made anew,
+// and their ETag tells where the state has changed since.
 //
 // # Client
 //
@@ -44,12 +49,12 @@
 // [Upload.Response], until that reports the final one. The final response, and any response
 // to a request without a body, goes to [Download.Add], which says whether more has to be
 // fetched: then [Download.Next] is the Block2 option of the next request, which repeats the
-// options of the first one but Block1, Size1, Observe and If-None-Match and has no payload
-// (§2.7); that of a FETCH which fitted into one message may be repeated. Before the first
-// response Download.Next is the wish that goes with the (last block of the) request. A
-// notification is a first response like any other (§2.6). Next says the same until a
-// response has come, so that a block that timed out can be sent again under a new message
-// ID.
+// options of the first one but Block1, Size1, Observe, If-None-Match and No-Response and has
+// no payload (§2.7); that of a FETCH which fitted into one message may be repeated. Before
+// the first response Download.Next is the wish that goes with the (last block of the)
+// request. A notification is a first response like any other (§2.6). Next says the same
+// until a response has come, so that a block that timed out can be sent again under a new
+// message ID.
 //
 // Nothing in a block says of which body it is. A client that uploads to a resource while
 // blocks of an earlier upload to it may still be on their way, because it gave that one up

@@ -6,7 +6,7 @@ import (
 	"github.com/motewire/coap/message"
 )
 
-// DownloadConfig holds the wishes and limits of a [Download]. Zero means the default.
+// DownloadConfig holds the wishes of a [Download]. Zero means the default.
 type DownloadConfig struct {
 	// BlockSize is the greatest block size in bytes that the server may use: a power of
 	// two from 16 to 1024. Default: what the server likes.
@@ -17,8 +17,6 @@ type DownloadConfig struct {
 	// Start is the first block to fetch, counted in blocks of BlockSize, which is then
 	// 1024 where it is not given: random access.
 	Start uint32
-	// Limit is the greatest body in bytes. Default: what 2**20 blocks hold.
-	Limit int
 	// Restarts is how often the download begins again where the representation changes
 	// under way. Default 3; negative: never. For methods but GET and FETCH it must be
 	// negative, as beginning again would run their handlers again.
@@ -76,8 +74,8 @@ func NewDownload(cfg DownloadConfig) (*Download, error) {
 			return nil, fmt.Errorf("%w: BlockSize %d", ErrConfig, cfg.BlockSize)
 		}
 	}
-	if cfg.Limit < 0 || cfg.Start > message.MaxBlockNum {
-		return nil, fmt.Errorf("%w: Limit %d, Start %d", ErrConfig, cfg.Limit, cfg.Start)
+	if cfg.Start > message.MaxBlockNum {
+		return nil, fmt.Errorf("%w: Start %d", ErrConfig, cfg.Start)
 	}
 	d.start = int(cfg.Start) << (d.szx + 4)
 	d.offset = d.start
@@ -99,8 +97,10 @@ func (d *Download) awaited() message.Block {
 }
 
 // Add takes the response to the request that Next was for. Where the Chunk is not Done,
-// Next has more to ask for; where it is, the Download is over. Its error, an [*Error], is final: around ErrTooLarge,
-// ErrETagChanged, ErrProtocol, or ErrIncomplete where the rest cannot be had.
+// Next has more to ask for; where it is, the Download is over. Its error, an [*Error], is
+// final: around ErrTooLarge where 2**20 blocks do not hold the body, ErrETagChanged,
+// ErrProtocol, or ErrIncomplete where the rest cannot be had. How much is to be held is for
+// the caller to say, who sees Offset, Payload and Size2.
 //
 // A first response of any code is taken for what it is, an error response included.
 func (d *Download) Add(v *message.View) (Chunk, error) {
@@ -177,7 +177,7 @@ func (d *Download) restart(cause error, want, got string) (Chunk, error) {
 	return Chunk{Offset: d.start, Restart: true}, nil
 }
 
-// check holds a block against what was asked for, and against the limit.
+// check holds a block against what was asked for.
 func (d *Download) check(v *message.View, b message.Block, blockwise bool) error {
 	payload := v.Payload()
 	switch {
@@ -187,19 +187,6 @@ func (d *Download) check(v *message.View, b message.Block, blockwise bool) error
 		return d.fail(ErrProtocol, "Block2 "+d.awaited().String(), "Block2 "+b.String())
 	case b.More && len(payload) != b.Size():
 		return d.fail(ErrProtocol, fmt.Sprintf("%d bytes", b.Size()), fmt.Sprintf("%d bytes", len(payload)))
-	}
-	if d.cfg.Limit == 0 {
-		return nil
-	}
-	size := int64(d.offset) + int64(len(payload))
-	if b.More {
-		size++
-	}
-	if size2, ok := v.Size2(); ok {
-		size = max(size, int64(size2))
-	}
-	if size > int64(d.cfg.Limit) {
-		return d.fail(ErrTooLarge, fmt.Sprintf("at most %d bytes", d.cfg.Limit), fmt.Sprintf("%d or more", size))
 	}
 	return nil
 }

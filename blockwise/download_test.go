@@ -118,12 +118,6 @@ func TestDownloadScripts(t *testing.T) {
 		"reserved SZX, last":    {wish, 0, ErrProtocol, []string{"0/0/64", "<2.05 0/0/2048 6", "error"}},
 		"error later":           {wish, 0, ErrIncomplete, []string{"0/0/64", "<2.05 0/1/64 64", "1/0/64", "<4.04 - 0", "error"}},
 
-		"Size2 tells":    {DownloadConfig{Limit: 99}, 0, ErrTooLarge, []string{"-", "<2.05 0/1/64 64 size2=100", "error"}},
-		"the sum tells":  {DownloadConfig{Limit: 99}, 0, ErrTooLarge, []string{"-", "<2.05 0/1/64 64", "1/0/64", "<2.05 1/0/64 36", "error"}},
-		"M tells":        {DownloadConfig{Limit: 64}, 0, ErrTooLarge, []string{"-", "<2.05 0/1/64 64", "error"}},
-		"at the limit":   {DownloadConfig{Limit: 99}, 99, nil, []string{"-", "<2.05 0/1/64 64 size2=99", "1/0/64", "<2.05 1/0/64 35", "done"}},
-		"single message": {DownloadConfig{Limit: 99}, 0, ErrTooLarge, []string{"-", "<2.05 - 100", "error"}},
-
 		"ETag changes":     {wish, 70, nil, []string{"0/0/64", "<2.05 0/1/64 64 etag=1", "1/0/64", "<2.05 1/0/64 6 etag=2", "restart", "0/0/64", "<2.05 0/1/64 64 etag=2", "1/0/64", "<2.05 1/0/64 6 etag=2", "done"}},
 		"ETag vanishes":    {wish, 0, nil, []string{"0/0/64", "<2.05 0/1/64 64 etag=1", "1/0/64", "<2.05 1/0/64 6", "restart"}},
 		"ETag appears":     {wish, 0, nil, []string{"0/0/64", "<2.05 0/1/64 64", "1/0/64", "<2.05 1/0/64 6 etag=1", "restart"}},

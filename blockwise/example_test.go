@@ -33,7 +33,7 @@ func reply(r blockwise.Result) *message.View {
 		code = message.Changed
 	}
 	e := message.AppendHeader(nil, message.Acknowledgement, code, 1, message.Token{})
-	r.Encode(&e)
+	e.OptionBlock(message.Block1, r.Block1)
 	datagram, _ := e.Finish(nil)
 	v := new(message.View)
 	_ = v.Parse(datagram)

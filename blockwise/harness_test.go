@@ -101,6 +101,19 @@ func newSite(t tb, blockSize int, handler func(peer.Addr, *message.View, []byte)
 	}
 }
 
+// encodeResult appends the options of what is answered at once.
+func encodeResult(e *message.Encoder, r *Result) {
+	if r.MaxAge > 0 {
+		e.OptionUint(message.MaxAge, uint32(r.MaxAge/time.Second))
+	}
+	if r.Blockwise {
+		e.OptionBlock(message.Block1, r.Block1)
+	}
+	if r.Outcome == TooLarge {
+		e.OptionUint(message.Size1, uint32(r.Size1))
+	}
+}
+
 // serve returns the response to a request.
 func (s *site) serve(from peer.Addr, v *message.View) *message.View {
 	r := s.assembler.Receive(s.now, from, v, s.limit)
@@ -110,7 +123,7 @@ func (s *site) serve(from peer.Addr, v *message.View) *message.View {
 	switch {
 	case r.Outcome.Code() != message.Empty:
 		e := message.AppendHeader(nil, message.Acknowledgement, r.Outcome.Code(), v.ID(), v.Token())
-		r.Encode(&e)
+		encodeResult(&e, &r)
 		datagram, err := e.Finish(nil)
 		if err != nil {
 			s.t.Fatal(err)

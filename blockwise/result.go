@@ -92,20 +92,6 @@ type Result struct {
 	IfNoneMatch bool
 }
 
-// Encode appends the options of a response that answers the request at once: Max-Age,
-// Block1 and Size1, as far as the outcome has them.
-func (r *Result) Encode(e *message.Encoder) {
-	if r.MaxAge > 0 {
-		e.OptionUint(message.MaxAge, uint32(r.MaxAge/time.Second))
-	}
-	if r.Blockwise {
-		e.OptionBlock(message.Block1, r.Block1)
-	}
-	if r.Outcome == TooLarge {
-		e.OptionUint(message.Size1, uint32(min(int64(r.Size1), 1<<32-1)))
-	}
-}
-
 // An Ended event says that a stream ended before its last block. The reader of the body
 // gets an error, never the end of the body.
 type Ended struct {

@@ -41,7 +41,7 @@ func FromReader(r io.Reader) Source {
 	}
 }
 
-// UploadConfig holds the wishes and limits of an [Upload]. Zero means the default.
+// UploadConfig holds the wishes of an [Upload]. Zero means the default.
 type UploadConfig struct {
 	// BlockSize is the greatest block size in bytes: a power of two from 16 to 1024.
 	// Default 1024.
