@@ -269,6 +269,37 @@ func TestServerBodyLimit(t *testing.T) {
 	})
 }
 
+// A block for which there is no memory gets 5.03 with Max-Age, and its upload goes on when
+// there is; counters tell.
+func TestServerBusy(t *testing.T) {
+	var got []string
+	h := coap.HandlerFunc(func(_ coap.ResponseWriter, r *coap.Request) { got = append(got, string(r.Payload())) })
+	setup := func(s *coaptest.Server) { s.Config.Limits = coap.Limits{BodyBytes: 4096, TransferBytes: 8192} }
+	withServer(t, h, setup, func(t *testing.T, s *coaptest.Server) {
+		p, q := newBlockPeer(t, s), newBlockPeer(t, s)
+		put := func(p *blockPeer, num uint32, more bool) *message.View {
+			return p.do(message.PUT, "x", text(4096)[num<<10:(num+1)<<10], block1(num, more, 1024))
+		}
+		for num := range uint32(2) {
+			expectAck(t, put(p, num, true), message.Continue, num, true, 1024)
+			expectAck(t, put(q, num, true), message.Continue, num, true, 1024)
+		}
+		expectAck(t, put(p, 2, true), message.Continue, 2, true, 1024)
+		v := put(q, 2, true)
+		expectAck(t, v, message.ServiceUnavailable, 2, false, 1024)
+		if age, ok := v.MaxAge(); !ok || age != 5*time.Second {
+			t.Errorf("Max-Age %v, %t", age, ok)
+		}
+		expectAck(t, put(p, 3, false), message.Changed, 3, false, 1024)
+		expectAck(t, put(q, 2, true), message.Continue, 2, true, 1024)
+		expectAck(t, put(q, 3, false), message.Changed, 3, false, 1024)
+		if n := s.Config.Stats().Uploads; len(got) != 2 || got[0] != text(4096) || got[1] != text(4096) || n.Busy != 1 || n.Completed != 2 {
+			t.Errorf("%d bodies, %+v", len(got), n)
+		}
+		expectIdle(t, s)
+	})
+}
+
 // Preconditions are checked with the first block, and again when the body is whole
 // (RFC 7959 §2.10).
 func TestServerPreconditionsOfBodies(t *testing.T) {
