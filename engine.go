@@ -129,6 +129,7 @@ func (e *engine) response(now time.Time, p *transport.Packet, x *exchange, c *ca
 	if number, found := x.view.UnrecognizedCritical(c.recognized); found {
 		e.ep.RejectResponse(now, p.Peer, x.view.ID())
 		if c.group == nil {
+			e.cancel(now, c) // a notification that follows is rejected, too
 			c.end(now, nil, fmt.Errorf("%w: %v", ErrCriticalOption, number))
 		}
 		return

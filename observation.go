@@ -301,7 +301,7 @@ func (o *observing) retry(err error) error {
 	if o.watch.machine.Failed(time.Now()) {
 		return fmt.Errorf("%w: %w", ErrStale, err)
 	}
-	o.unsure = errors.Is(err, ErrTimeout) || errors.Is(err, ErrResponseTimeout)
+	o.unsure = errors.Is(err, ErrTimeout) || errors.Is(err, ErrResponseTimeout) || errors.Is(err, ErrCriticalOption)
 	return err
 }
 
