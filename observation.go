@@ -51,7 +51,9 @@ func Observe(ctx context.Context, url string, opts ...RequestOption) iter.Seq2[*
 	return DefaultClient.Observe(ctx, url, opts...)
 }
 
-// ObserveRequest is [Client.Observe] for any GET or FETCH, which must fit into one message.
+// ObserveRequest is [Client.Observe] for any GET or FETCH. The request is one message: a
+// body that makes it longer than [Limits].MessageBytes is yielded as [ErrTooLarge], a
+// [Stream] and a [NoResponse] as [ErrOption].
 func (c *Client) ObserveRequest(ctx context.Context, r *Request) iter.Seq2[*Response, error] {
 	return func(yield func(*Response, error) bool) {
 		o, err := c.observe(ctx, r)
@@ -129,6 +131,11 @@ type observing struct {
 	fetch   *fetch
 }
 
+// endingBytes is how much longer than the registration the request may be that ends the
+// observation, or fetches a block of a FETCH's response: by a byte of Observe, or by Block2
+// in its place.
+const endingBytes = 6
+
 // observe registers.
 func (c *Client) observe(ctx context.Context, r *Request) (*observing, error) {
 	t, err := c.resolve(ctx, r)
@@ -145,8 +152,14 @@ func (c *Client) observe(ctx context.Context, r *Request) (*observing, error) {
 		return nil, err
 	}
 	o := &observing{client: c, shard: s, request: *r, options: r.options(&t.uri, to)}
+	if o.options.has(message.NoResponse) {
+		return nil, fmt.Errorf("%w: No-Response in an observation", ErrOption)
+	}
 	o.options.remove(message.Observe)
 	o.options.addUint(message.Observe, 0)
+	if len(r.Body.data) > s.room(&o.options, r)-endingBytes {
+		return nil, fmt.Errorf("%w: the body of an observation, %d bytes, has to fit into one message", ErrTooLarge, len(r.Body.data))
+	}
 	o.watch = &watch{machine: machine, news: make(chan struct{}, 1)}
 	if !c.enter() {
 		return nil, ErrClosed

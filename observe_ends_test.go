@@ -1,8 +1,10 @@
 package coap_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -117,5 +119,44 @@ func TestObserveNumberTooLong(t *testing.T) {
 		p.reply(datagram(t, message.NonConfirmable, message.Content, 5, v.Token(), "two", long))
 		expectState(t, updates, 0, "two")
 		over(t, updates, coap.ErrNotObserved)
+	})
+}
+
+// The request of an observation is one message, and so are those that fetch its blocks and end
+// it. What does not fit leaves nothing at the server.
+func TestObserveRequestIsOneMessage(t *testing.T) {
+	l := &large{}
+	withServer(t, l.mux(), func(s *coaptest.Server) { s.Config.NotifyInterval = -1 }, func(t *testing.T, s *coaptest.Server) {
+		observed := 0
+		for size := 1100; size <= 1152; size++ {
+			variant := strings.Repeat("x", size)
+			r := coap.NewRequest(message.FETCH, s.URL+"/large", coap.Raw([]byte(variant)))
+			for resp, err := range s.Client().ObserveRequest(t.Context(), r) {
+				if err != nil {
+					expectError(t, err, coap.ErrTooLarge, "one message")
+					break
+				}
+				body, err := resp.Bytes()
+				if observed++; err != nil || !bytes.Equal(body, largeState(0, variant)) {
+					t.Errorf("%d bytes: a state of %d, %v", size, len(body), err)
+				}
+				break
+			}
+			synctest.Wait()
+			checkObservers(t, s, 0)
+		}
+		if observed < 10 || observed > 45 {
+			t.Errorf("%d of the requests did fit", observed)
+		}
+		for name, r := range map[string]*coap.Request{
+			"Stream":      coap.NewRequest(message.FETCH, s.URL+"/large", coap.Stream(bytes.NewReader(nil), message.TextPlain)),
+			"No-Response": coap.NewRequest(message.GET, s.URL+"/large", coap.Body{}, coap.NoResponse(coap.NoSuccess|coap.NoClientError|coap.NoServerError)),
+		} {
+			for resp, err := range s.Client().ObserveRequest(t.Context(), r) {
+				if resp != nil || !errors.Is(err, coap.ErrOption) {
+					t.Errorf("%s: %v", name, err)
+				}
+			}
+		}
 	})
 }
