@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/motewire/coap/blockwise"
 	"github.com/motewire/coap/message"
@@ -57,6 +58,45 @@ func TestAddressesInTurn(t *testing.T) {
 			}
 		})
 	}
+}
+
+// An observation goes to the next address as well, where the first can't be reached.
+func TestObserveNextAddress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := simnet.New(1)
+		there := netip.MustParseAddrPort("192.0.2.2:5683")
+		conn, err := network.Listen(there)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		served := make(chan error, 1)
+		mux := NewMux()
+		mux.HandleFunc("GET /", func(w ResponseWriter, _ *Request) { w.WriteString("here") })
+		go func() { served <- (&Server{Handler: mux}).Serve(ctx, conn) }()
+		client := &Client{Listen: func(context.Context, string) (transport.Conn, error) {
+			return network.Listen(netip.AddrPortFrom(netip.IPv4Unspecified(), 0))
+		}}
+		at := target{uri: message.URI{Host: "h", Port: 5683}, addrs: []peer.Addr{peer.From(netip.MustParseAddrPort("192.0.2.1:5683")), peer.From(there)}}
+		var got []string
+		err = client.observeAt(ctx, at, NewRequest(message.GET, "coap://h", Body{}), func(resp *Response, err error) bool {
+			got = append(got, string(resp.Payload()))
+			return err == nil
+		})
+		var op *OpError
+		if !errors.Is(err, ErrNotObserved) || !errors.As(err, &op) || op.Peer != there.String() || len(got) != 1 || got[0] != "here" {
+			t.Errorf("%q, then %v", got, err)
+		}
+		at.addrs[1] = at.addrs[0]
+		if err := client.observeAt(ctx, at, NewRequest(message.GET, "coap://h", Body{}), nil); !errors.Is(err, ErrUnreachable) {
+			t.Error(err)
+		}
+		client.Close()
+		stop()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // A stream of which one block was read goes to the next address from its start on.

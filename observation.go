@@ -56,14 +56,30 @@ func Observe(ctx context.Context, url string, opts ...RequestOption) iter.Seq2[*
 // [Stream] and a [NoResponse] as [ErrOption].
 func (c *Client) ObserveRequest(ctx context.Context, r *Request) iter.Seq2[*Response, error] {
 	return func(yield func(*Response, error) bool) {
-		o, err := c.observe(ctx, r)
+		t, err := c.resolve(ctx, r)
 		if err != nil {
-			yield(nil, &OpError{Op: "observe", URL: r.URL, Err: err})
-			return
+			err = &OpError{Op: "observe", URL: r.URL, Phase: "resolve", Err: err}
+		} else {
+			err = c.observeAt(ctx, t, r, yield)
+		}
+		if err != nil {
+			yield(nil, err)
+		}
+	}
+}
+
+// observeAt yields states and returns why the observation is over, nil where that was
+// yielded, or the loop left. Where the network says that an address of the host can't be
+// reached, it registers at the next.
+func (c *Client) observeAt(ctx context.Context, t target, r *Request, yield func(*Response, error) bool) error {
+	return c.tryEach(ctx, t.addrs, "observe", r.URL, func(s *shard, to peer.Addr) error {
+		o, err := c.observe(s, to, &t.uri, r)
+		if err != nil {
+			return &OpError{Op: "observe", URL: r.URL, Peer: to.String(), Err: err}
 		}
 		defer o.leave()
-		o.follow(ctx, yield)
-	}
+		return o.follow(ctx, yield)
+	})
 }
 
 // A watch is the client's side of an observation in a call. The shard's lock owns it.
@@ -137,21 +153,12 @@ type observing struct {
 const endingBytes = 6
 
 // observe registers.
-func (c *Client) observe(ctx context.Context, r *Request) (*observing, error) {
-	t, err := c.resolve(ctx, r)
-	if err != nil {
-		return nil, err
-	}
-	to := t.addrs[0]
-	s, err := c.shard(ctx, to)
-	if err != nil {
-		return nil, err
-	}
+func (c *Client) observe(s *shard, to peer.Addr, u *message.URI, r *Request) (*observing, error) {
 	machine, err := observe.NewObservation(observe.ObservationConfig{}, s.core.random())
 	if err != nil {
 		return nil, err
 	}
-	o := &observing{client: c, shard: s, request: *r, options: r.options(&t.uri, to)}
+	o := &observing{client: c, shard: s, request: *r, options: r.options(u, to)}
 	if o.options.has(message.NoResponse) {
 		return nil, fmt.Errorf("%w: No-Response in an observation", ErrOption)
 	}
@@ -208,8 +215,9 @@ func (o *observing) echo() error {
 	return nil
 }
 
-// follow yields states until something ends.
-func (o *observing) follow(ctx context.Context, yield func(*Response, error) bool) {
+// follow yields states until something ends, and returns what; nil where that was yielded, or
+// the loop left.
+func (o *observing) follow(ctx context.Context, yield func(*Response, error) bool) error {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	defer o.abandon()
@@ -249,8 +257,14 @@ func (o *observing) follow(ctx context.Context, yield func(*Response, error) boo
 		case <-o.shard.done:
 			err = ErrClosed
 		}
-		if errors.Is(err, errLeft) || !yield(nil, o.failed(err)) || !errors.Is(err, ErrStale) {
-			return
+		if errors.Is(err, errLeft) {
+			return nil
+		}
+		if err = o.failed(err); !errors.Is(err, ErrStale) {
+			return err
+		}
+		if !yield(nil, err) {
+			return nil
 		}
 	}
 }
