@@ -46,7 +46,7 @@ func (o *observing) tell(ctx context.Context, f *fetch, failed error, yield func
 	case errors.Is(failed, ErrClosed):
 		return ErrClosed
 	case errors.Is(f.last, ErrObservationEnded):
-		yield(resp, f.last)
+		yield(resp, o.failed(f.last))
 		return errLeft
 	case failed != nil:
 		resp, failed = nil, o.failed(fmt.Errorf("%w: %w", ErrBlockIncomplete, failed))
