@@ -213,7 +213,7 @@ func (s *shard) send(c *call, options *optionList, r *Request, expect reliabilit
 		c.replaces.over, c.replaces = true, nil
 	}
 	x, err := s.eng.ep.Send(now, c.to, datagram, reliability.SendOptions{
-		Confirmable: !r.call.nonConfirmable, Expect: expect, Token: c.token, Again: r.call.again,
+		Confirmable: !r.call.nonConfirmable, Expect: expect, Token: c.token,
 	})
 	if err != nil {
 		return err

@@ -55,7 +55,6 @@ type callOptions struct {
 	token          message.Token
 	tokenSet       bool
 	blockSize      int   // 0: what Limits say
-	again          bool  // takes the place of a message that timed out
 	err            error // an option has an impossible value
 }
 

@@ -118,7 +118,7 @@ func (w *simWorld) bound(p *simPlan) time.Duration {
 		ahead = len(w.plans) + len(w.observers)
 	}
 	message := time.Duration(ahead)*wait + wait + response
-	if w.params.ProbingRate == 0 { // what went to a peer that was silent is paid for at a byte a second
+	if w.params.ProbingRate == 0 && p.non { // what went to a silent peer is paid for at a byte a second
 		message += time.Duration(w.bytesFrom(p.client)) * time.Second
 	}
 	if w.oneMessage(p) {

@@ -180,7 +180,6 @@ func (t *clientTransfer) up() (resp *Response, err error) {
 				return nil, err
 			}
 			if resends++; resends <= maxResends && t.lost(err) {
-				t.message.call.again = true
 				continue
 			}
 			return nil, within(err, t.upload.Where)
@@ -220,7 +219,7 @@ func (t *clientTransfer) send(part *blockwise.Part) (*Response, error) {
 // exchange sends the next message. Each but the first has a token of its own choice.
 func (t *clientTransfer) exchange() (*Response, error) {
 	resp, err := t.shard.exchange(t.ctx, t.to, &t.sent, &t.message)
-	t.message.call.tokenSet, t.message.call.again = false, false
+	t.message.call.tokenSet = false
 	return resp, err
 }
 
@@ -278,7 +277,6 @@ func (t *clientTransfer) fetch() (blockwise.Chunk, *Response, error) {
 	t.later()
 	resp, err := t.exchange()
 	for resends := 0; err != nil && resends < maxResends && t.lost(err); resends++ {
-		t.message.call.again = true
 		resp, err = t.exchange()
 	}
 	if err != nil {

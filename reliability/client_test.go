@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"testing"
 	"time"
 
@@ -308,41 +309,39 @@ func TestQueueKeepsOrder(t *testing.T) {
 	}
 }
 
-// Retransmissions count towards PROBING_RATE, but are not delayed by it.
-func TestProbingRateChargesRetransmissions(t *testing.T) {
-	b := newBench(t, Config{Params: Params{AckRandomFactor: 1, ProbingRate: 100}})
-	big := encode(0, message.POST, 0, "t", string(make([]byte, 1994))) // 2000 bytes
-	b.send(alice, big, SendOptions{Confirmable: true, Expect: ExpectOne})
-	b.send(alice, encode(0, message.GET, 0, "u", string(make([]byte, 94))), SendOptions{Confirmable: true, Expect: ExpectOne})
-	var at []time.Duration
-	for _, m := range b.run(100 * time.Second) {
-		if m.Kind == Transmit {
-			at = append(at, m.at)
+// §4.7: PROBING_RATE is about what is not retransmitted; "basic congestion control for CoAP is
+// provided by the exponential back-off mechanism". So a Confirmable request goes to a peer
+// that was silent for long as soon as its turn has come, and passes what is held back.
+func TestProbingRateIsNotForConfirmables(t *testing.T) {
+	b := newBench(t, Config{Params: Params{AckRandomFactor: 1}})
+	large := string(make([]byte, 4000))
+	request := func(token string, confirmable bool) Outbound {
+		return b.send(alice, encode(0, message.POST, 0, token, large), SendOptions{Confirmable: confirmable, Expect: ExpectOne})
+	}
+	started := func(want ...Outbound) {
+		t.Helper()
+		var got []Outbound
+		for _, ev := range b.events() {
+			if ev.Kind == Transmit && ev.Attempt == 1 {
+				got = append(got, ev.Outbound)
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("started %v, want %v", got, want)
 		}
 	}
-	// 10,000 bytes in 62 s at 100 bytes/s: 3,800 are left of the debt, within the burst.
-	if want := "[0s 2s 6s 14s 30s 1m2s 1m4s 1m8s 1m16s 1m32s]"; fmt.Sprint(at) != want {
-		t.Errorf("transmissions at %v, want %v", at, want)
-	}
-}
-
-// What takes the place of a Confirmable request that timed out goes at once, also before
-// what waits for PROBING_RATE, and no more than NSTART of these.
-func TestProbingRateAgain(t *testing.T) {
-	b := newBench(t, Config{Params: Params{AckRandomFactor: 1}})
-	large := string(make([]byte, 1018))
-	for _, token := range []string{"a", "b"} {
-		b.send(alice, encode(0, message.POST, 0, token, large), SendOptions{Confirmable: true, Expect: ExpectOne})
-	}
+	started(request("a", true))
 	b.run(62*time.Second + 1)
-	again := SendOptions{Confirmable: true, Expect: ExpectOne, Again: true}
-	first := b.send(alice, encode(0, message.POST, 0, "c", large), again)
-	if all := b.events(); len(all) != 1 || all[0].Outbound != first || all[0].Kind != Transmit {
-		t.Fatalf("events %+v", all)
-	}
-	b.send(alice, encode(0, message.POST, 0, "d", large), again) // NSTART is 1
-	b.send(alice, encode(0, message.POST, 0, "e", large), SendOptions{Expect: ExpectOne, Again: true})
-	b.want()
+	b.run(10 * time.Minute)
+	started(request("b", true)) // 20 kB were in vain
+	b.run(62*time.Second + 1)
+	started(request("c", false))
+	b.run(300 * time.Second)
+	request("d", false) // held back for more than an hour
+	started()
+	started(request("e", true))
+	request("f", true) // NSTART is 1
+	started()
 }
 
 // RFC 7252 §8.1: "Such multicast requests MUST be Non-confirmable." §8.2: "When matching a

@@ -25,8 +25,9 @@
 // # Sending
 //
 // Requests and pings to a peer go in order. They wait while NStart Confirmable ones are
-// unacknowledged (§4.7), while the peer is silent and PROBING_RATE is used up beyond a
-// burst of 4,096 bytes (but see [SendOptions].Again), or while all message IDs are in use: 64,512 per
+// unacknowledged (§4.7), while all message IDs are in use, or, where they are
+// Non-confirmable, while the peer is silent and PROBING_RATE is used up beyond a burst of
+// 4,096 bytes; Confirmable ones pass these. There are 64,512 message IDs per
 // EXCHANGE_LIFETIME and peer, and 1,024 for all multicast groups together, as the two
 // must not overlap (§8.1). A Non-confirmable request waits for its place in the same
 // queue, but occupies none once it is sent. Requests to a group do not count towards

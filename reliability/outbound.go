@@ -31,7 +31,6 @@ type exchange struct {
 	expect      Expect
 	confirmable bool
 	limited     bool   // a request or ping: counts against NSTART and PROBING_RATE
-	again       bool   // SendOptions.Again
 	internal    bool   // the layer above has no handle: a response that we send by ourselves
 	hasID       bool   // in byID
 	step        int8   // which timeout comes next: 1 up to MaxRetransmit+1
@@ -51,12 +50,6 @@ type SendOptions struct {
 	Expect      Expect
 	// Token is that of the datagram; needed unless Expect is ExpectNothing.
 	Token message.Token
-	// Again says that a Confirmable request takes the place of one that timed out, as it
-	// goes on with what the peer has answered before. It counts towards PROBING_RATE, but is
-	// not delayed by it, nor by requests that are: the rate is a rule for what was
-	// acknowledged or is Non-confirmable (§4.7), and backoff bounds this. The caller bounds
-	// how often. Without Confirmable it means nothing.
-	Again bool
 }
 
 // NewToken draws a token of eight random bytes that is not in use towards a peer, so
@@ -105,11 +98,10 @@ func (e *Endpoint) Send(now time.Time, to peer.Addr, datagram []byte, o SendOpti
 		return 0, err
 	}
 	x := e.exchanges.at(n)
-	x.again = o.Again && o.Confirmable
 	x.limited = o.Expect != ExpectNothing || message.Code(datagram[1]) == message.Empty
 	p := e.peers.at(x.peer)
 	handle := e.handle(n)
-	if ok, _ := e.admits(p, x); ok && (p.waiting.length == 0 || !x.limited || x.again) {
+	if ok, _ := e.admits(p, x); ok && (p.waiting.length == 0 || !x.limited) {
 		e.start(n)
 		return handle, nil
 	}
@@ -214,7 +206,7 @@ func (e *Endpoint) start(n uint32) {
 func (e *Endpoint) transmit(n uint32) {
 	x := e.exchanges.at(n)
 	x.attempts++
-	if x.limited {
+	if x.limited && !x.confirmable {
 		e.charge(e.peers.at(x.peer), len(x.datagram))
 	}
 	attempt := x.attempts
