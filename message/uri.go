@@ -44,28 +44,37 @@ type URI struct {
 // (RFC 3986 §5.2.4). An IPv6 zone is written "%25zone" (RFC 6874) or "%zone". What the
 // URI syntax does not allow as it stands has to be percent-encoded. Errors wrap [ErrURI].
 func ParseURI(s string) (URI, error) {
-	u, err := parseURI(s)
-	if err != nil {
-		return URI{}, fmt.Errorf("%w %.80q: %w", ErrURI, s, err)
-	}
-	return u, nil
+	var u URI
+	err := u.Parse(s)
+	return u, err
 }
 
-func parseURI(s string) (URI, error) {
-	var u URI
+// Parse is [ParseURI] into the room that u's Path and Query have: where there is enough of
+// it, and nothing in s is percent-encoded or a host in upper case, it allocates nothing. A
+// Path or Query that would be nil is then empty. On an error u is the zero URI.
+func (u *URI) Parse(s string) error {
+	*u = URI{Path: u.Path[:0], Query: u.Query[:0]}
+	if err := u.parse(s); err != nil {
+		*u = URI{}
+		return fmt.Errorf("%w %.80q: %w", ErrURI, s, err)
+	}
+	return nil
+}
+
+func (u *URI) parse(s string) error {
 	scheme, rest, ok := strings.Cut(s, "://")
 	switch { // §6.4 steps 1 and 3
 	case !ok:
-		return u, errors.New("not of the form coap://host/path")
+		return errors.New("not of the form coap://host/path")
 	case strings.EqualFold(scheme, "coap"):
 		u.Port = DefaultPort
 	case strings.EqualFold(scheme, "coaps"):
 		u.Secure, u.Port = true, DefaultSecurePort
 	default:
-		return u, errors.New("scheme is neither coap nor coaps")
+		return errors.New("scheme is neither coap nor coaps")
 	}
 	if strings.Contains(rest, "#") { // §6.4 step 4
-		return u, errors.New("fragment not allowed")
+		return errors.New("fragment not allowed")
 	}
 	rest, query, hasQuery := strings.Cut(rest, "?")
 	authority, path := rest, ""
@@ -73,21 +82,21 @@ func parseURI(s string) (URI, error) {
 		authority, path = rest[:slash], rest[slash:]
 	}
 	if err := u.setAuthority(authority); err != nil {
-		return u, err
+		return err
 	}
 	if err := u.setPath(path); err != nil {
-		return u, err
+		return err
 	}
 	if hasQuery { // §6.4 step 9
 		for argument := range strings.SplitSeq(query, "&") {
 			value, err := decodePart("query argument", argument, isQueryByte)
 			if err != nil {
-				return u, err
+				return err
 			}
 			u.Query = append(u.Query, value)
 		}
 	}
-	return u, nil
+	return nil
 }
 
 // setAuthority reads host [":" port] (RFC 7252 §6.1).
@@ -168,22 +177,22 @@ func (u *URI) setName(s string) error {
 // setPath splits and decodes the path and removes dot segments (§6.4 steps 2 and 8). They
 // are recognized behind their percent-encoding: "%2E" is the same as "." (§6.3).
 func (u *URI) setPath(s string) error {
-	if s == "" {
+	if s == "" || s == "/" {
 		return nil
 	}
-	segments := strings.Split(s[1:], "/")
-	for i, segment := range segments {
+	for s, more := s[1:], true; more; {
+		var segment string
+		segment, s, more = strings.Cut(s, "/")
 		value, err := decodePart("path segment", segment, isSegmentByte)
 		if err != nil {
 			return err
 		}
-		last := i == len(segments)-1
 		if value == ".." && len(u.Path) > 0 {
 			u.Path = u.Path[:len(u.Path)-1]
 		}
 		if value != "." && value != ".." {
 			u.Path = append(u.Path, value)
-		} else if last {
+		} else if !more {
 			u.Path = append(u.Path, "") // RFC 3986 §5.2.4: "/a/." is "/a/"
 		}
 	}
@@ -193,10 +202,19 @@ func (u *URI) setPath(s string) error {
 	return nil
 }
 
-// decodePart resolves percent-encodings in s, whose other bytes must be legal.
+// decodePart resolves percent-encodings in s, whose other bytes must be legal. Without any
+// it returns s.
 func decodePart(what, s string, legal func(byte) bool) (string, error) {
+	plain := 0 // how many bytes stand for themselves
+	for plain < len(s) && plain < maxURIOption && legal(s[plain]) {
+		plain++
+	}
+	if plain == len(s) {
+		return s, nil
+	}
 	var b strings.Builder
-	for i := 0; i < len(s); i++ {
+	b.WriteString(s[:plain])
+	for i := plain; i < len(s); i++ {
 		switch c := s[i]; {
 		case c == '%':
 			if i+2 >= len(s) || !isHex(s[i+1]) || !isHex(s[i+2]) {
@@ -218,6 +236,9 @@ func decodePart(what, s string, legal func(byte) bool) (string, error) {
 
 // lowerASCII works on bytes, as a name need not be UTF-8.
 func lowerASCII(s string) string {
+	if strings.IndexFunc(s, func(r rune) bool { return r >= 'A' && r <= 'Z' }) < 0 {
+		return s
+	}
 	b := []byte(s)
 	for i, c := range b {
 		if c >= 'A' && c <= 'Z' {

@@ -211,6 +211,27 @@ func TestParseURIParts(t *testing.T) {
 	}
 }
 
+// Parse leaves nothing of what was there before, and needs no memory where there is room.
+func TestURIParseReuses(t *testing.T) {
+	long := "coap://192.0.2.1:5000/a/b/c?d&e&f"
+	for _, s := range []string{long, "coap://h", "coap://h/", "coap://h/.", "coap://h/a/../b/", "coaps://[2001:db8::1]/x?", "coap://H/%41", "coap://h/a b"} {
+		var u URI
+		if err := u.Parse(long); err != nil {
+			t.Fatal(err)
+		}
+		want, wantErr := ParseURI(s)
+		err := u.Parse(s)
+		if (err == nil) != (wantErr == nil) || u.Secure != want.Secure || u.Host != want.Host || u.Addr != want.Addr || u.Port != want.Port ||
+			!slices.Equal(u.Path, want.Path) || !slices.Equal(u.Query, want.Query) {
+			t.Errorf("%s: %+v, %v; want %+v, %v", s, u, err, want, wantErr)
+		}
+	}
+	var u URI
+	if n := testing.AllocsPerRun(100, func() { _ = u.Parse(long) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
 // RFC 7252 §6.5 step 2: "If |host| is not a valid reg-name or IP-literal or IPv4address,
 // fail the algorithm."
 func TestComposeURIHost(t *testing.T) {
