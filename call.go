@@ -12,7 +12,7 @@ import (
 )
 
 // A call is an outgoing request and the goroutine that waits for it. The shard's lock
-// owns it until it is done; then its caller does.
+// owns it until it is done; then its caller does, and nobody else knows it any more.
 type call struct {
 	outbound reliability.Outbound
 	shard    *shard
@@ -142,7 +142,7 @@ func (r *Response) challenge() (echo []byte, ok bool) {
 
 // exchangeOnce sends a request as one message and waits for the response to it.
 func (s *shard) exchangeOnce(ctx context.Context, to peer.Addr, options *optionList, r *Request) (*Response, error) {
-	c := &call{shard: s, to: to, done: make(chan struct{}, 1)}
+	c := s.newCall(to)
 	err := context.Cause(ctx)
 	if err == nil {
 		err = s.begin(c, options, r, reliability.ExpectOne)
@@ -151,11 +151,27 @@ func (s *shard) exchangeOnce(ctx context.Context, to peer.Addr, options *optionL
 		return nil, c.failed(r, err)
 	}
 	s.traceBegin(c.began, c, r)
-	if err = s.wait(ctx, c); err != nil {
+	done, err := s.wait(ctx, c)
+	if err != nil {
 		err = c.failed(r, err)
 	}
 	s.traceEnd(c, r, err)
-	return c.resp, err
+	resp := c.resp
+	if done {
+		*c = call{done: c.done}
+		s.core.calls.put(c)
+	}
+	return resp, err
+}
+
+// newCall returns a call to a peer, in the room of one that is done where there is one.
+func (s *shard) newCall(to peer.Addr) *call {
+	c := s.core.calls.get()
+	if c.done == nil {
+		c.done = make(chan struct{}, 1)
+	}
+	c.shard, c.to = s, to
+	return c
 }
 
 // begin encodes a request and gives it to the message layer.
@@ -227,12 +243,12 @@ func (s *shard) send(c *call, options *optionList, r *Request, expect reliabilit
 // ping sends an Empty Confirmable message, which the peer answers by a Reset (RFC 7252
 // §4.3), and returns the round-trip time.
 func (s *shard) ping(ctx context.Context, to peer.Addr) (time.Duration, error) {
-	c := &call{shard: s, to: to, done: make(chan struct{}, 1)}
+	c := s.newCall(to)
 	r := &Request{Method: message.Empty}
 	r.call.tokenSet = true // §4.1: an Empty message has no token
 	err := s.begin(c, &optionList{}, r, reliability.ExpectNothing)
 	if err == nil {
-		err = s.wait(ctx, c)
+		_, err = s.wait(ctx, c)
 	}
 	switch {
 	case errors.Is(err, ErrReset):
@@ -243,11 +259,12 @@ func (s *shard) ping(ctx context.Context, to peer.Addr) (time.Duration, error) {
 	return 0, c.failed(r, err)
 }
 
-// wait waits for the end of a call, of its context or of the shard.
-func (s *shard) wait(ctx context.Context, c *call) error {
+// wait waits for the end of a call, of its context or of the shard. Only a call that is
+// done is the caller's alone: of one that was left, an outbox may still tell the end.
+func (s *shard) wait(ctx context.Context, c *call) (done bool, err error) {
 	select {
 	case <-c.done:
-		return c.err
+		return true, c.err
 	case <-ctx.Done():
 	case <-s.done:
 	}
@@ -255,18 +272,18 @@ func (s *shard) wait(ctx context.Context, c *call) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if c.over { // it ended in the same moment
-		return c.err
+		return false, c.err
 	}
 	s.eng.cancel(time.Now(), c)
 	c.over = true
 	if ctx.Err() == nil {
-		return ErrClosed
+		return false, ErrClosed
 	}
-	err := context.Cause(ctx)
+	err = context.Cause(ctx)
 	if c.attempts == 0 && s.eng.ep.IDsExhausted(time.Now(), c.to) {
-		return fmt.Errorf("%w: %w", ErrMessageIDsExhausted, err)
+		err = fmt.Errorf("%w: %w", ErrMessageIDsExhausted, err)
 	}
-	return err
+	return false, err
 }
 
 // failed says how far a request had come.

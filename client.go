@@ -157,7 +157,9 @@ func Ping(ctx context.Context, url string) (time.Duration, error) {
 // is Non-confirmable, nobody answered, is sent anew up to three times; a request of one
 // message never is.
 func (c *Client) Do(ctx context.Context, r *Request) (*Response, error) {
-	t, err := c.resolve(ctx, r)
+	t := resolved.get()
+	defer resolved.put(t)
+	err := c.resolve(ctx, r.URL, t)
 	if err == nil {
 		err = r.Body.claim()
 	}
@@ -206,13 +208,12 @@ func underWay(err error) bool {
 // Ping sends a CoAP ping to the URL's host, whose path counts for nothing, and returns
 // the round-trip time (RFC 7252 §4.3).
 func (c *Client) Ping(ctx context.Context, url string) (time.Duration, error) {
-	r := &Request{URL: url}
-	t, err := c.resolve(ctx, r)
-	if err != nil {
+	var t target
+	if err := c.resolve(ctx, url, &t); err != nil {
 		return 0, &OpError{Op: "ping", URL: url, Phase: "resolve", Err: err}
 	}
 	var rtt time.Duration
-	err = c.tryEach(ctx, t.addrs, "ping", url, func(s *shard, to peer.Addr) (err error) {
+	err := c.tryEach(ctx, t.addrs, "ping", url, func(s *shard, to peer.Addr) (err error) {
 		rtt, err = s.ping(ctx, to)
 		return err
 	})
@@ -238,8 +239,8 @@ func (c *Client) Group(ctx context.Context, url string, opts ...RequestOption) i
 const groupBacklog = 256
 
 func (c *Client) group(ctx context.Context, r *Request, yield func(*Response, error) bool) error {
-	t, err := c.resolve(ctx, r)
-	if err != nil {
+	var t target
+	if err := c.resolve(ctx, r.URL, &t); err != nil {
 		return err
 	}
 	to := t.addrs[0]
@@ -247,7 +248,8 @@ func (c *Client) group(ctx context.Context, r *Request, yield func(*Response, er
 	if err != nil {
 		return err
 	}
-	call := &call{shard: s, to: to, done: make(chan struct{}, 1), group: make(chan *Response, groupBacklog)}
+	call := s.newCall(to)
+	call.group = make(chan *Response, groupBacklog)
 	options := r.options(&t.uri, to)
 	if err := s.begin(call, &options, r, reliability.ExpectMany); err != nil {
 		return err
@@ -416,17 +418,22 @@ type target struct {
 // maxAddrs is how many addresses of a name are tried.
 const maxAddrs = 4
 
-// resolve takes the URL apart and looks its host up.
-func (c *Client) resolve(ctx context.Context, r *Request) (target, error) {
-	u, err := message.ParseURI(r.URL)
-	if err != nil {
-		return target{}, fmt.Errorf("%w: %w", ErrURL, err)
+// resolved keeps the room of targets whose requests are over.
+var resolved pool[target]
+
+// resolve makes t the target of a URL: takes that apart and looks its host up.
+func (c *Client) resolve(ctx context.Context, url string, t *target) error {
+	t.addrs = t.addrs[:0]
+	u := &t.uri
+	if err := u.Parse(url); err != nil {
+		return fmt.Errorf("%w: %w", ErrURL, err)
 	}
 	if u.Secure {
-		return target{}, fmt.Errorf("%w: the coaps scheme is not supported", ErrURL)
+		return fmt.Errorf("%w: the coaps scheme is not supported", ErrURL)
 	}
 	if u.Addr.IsValid() {
-		return target{uri: u, addrs: []peer.Addr{peer.From(netip.AddrPortFrom(u.Addr, u.Port))}}, nil
+		t.addrs = append(t.addrs, peer.From(netip.AddrPortFrom(u.Addr, u.Port)))
+		return nil
 	}
 	resolver := c.Resolver
 	if resolver == nil {
@@ -434,16 +441,15 @@ func (c *Client) resolve(ctx context.Context, r *Request) (target, error) {
 	}
 	ips, err := resolver.LookupNetIP(ctx, "ip", u.Host)
 	if err != nil {
-		return target{}, err
+		return err
 	}
-	t := target{uri: u}
 	for _, ip := range ips[:min(len(ips), maxAddrs)] {
 		t.addrs = append(t.addrs, peer.From(netip.AddrPortFrom(ip, u.Port)))
 	}
 	if len(t.addrs) == 0 {
-		return target{}, fmt.Errorf("%w: %s has no address", ErrURL, u.Host)
+		return fmt.Errorf("%w: %s has no address", ErrURL, u.Host)
 	}
-	return t, nil
+	return nil
 }
 
 // options returns the request's options in order: those of the URL (RFC 7252 §6.4), the
@@ -451,11 +457,18 @@ func (c *Client) resolve(ctx context.Context, r *Request) (target, error) {
 func (r *Request) options(u *message.URI, to peer.Addr) optionList {
 	list := r.call.options
 	list.extra = append([]option(nil), list.extra...)
-	var room [16]message.Option
-	for _, o := range u.AppendOptions(room[:0], to.AddrPort()) {
+	var room [2]message.Option
+	host := message.URI{Host: u.Host, Addr: u.Addr, Port: u.Port}
+	for _, o := range host.AppendOptions(room[:0], to.AddrPort()) {
 		if o.Number != message.URIHost || !r.call.noURIHost {
 			list.add(o.Number, o.Value)
 		}
+	}
+	for _, segment := range u.Path {
+		list.addString(message.URIPath, segment)
+	}
+	for _, argument := range u.Query {
+		list.addString(message.URIQuery, argument)
 	}
 	if r.Body.formatted && !list.has(message.ContentFormat) {
 		list.addUint(message.ContentFormat, uint32(r.Body.format))

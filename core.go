@@ -56,6 +56,7 @@ type core struct {
 	stats     coreStats
 	outboxes  pool[outbox]
 	exchanges pool[exchange]
+	calls     pool[call]
 }
 
 // timing are the message layer's delays that are no parameters of RFC 7252 §4.8.

@@ -56,11 +56,12 @@ func Observe(ctx context.Context, url string, opts ...RequestOption) iter.Seq2[*
 // [Stream] and a [NoResponse] as [ErrOption].
 func (c *Client) ObserveRequest(ctx context.Context, r *Request) iter.Seq2[*Response, error] {
 	return func(yield func(*Response, error) bool) {
-		t, err := c.resolve(ctx, r)
+		var t target
+		err := c.resolve(ctx, r.URL, &t)
 		if err != nil {
 			err = &OpError{Op: "observe", URL: r.URL, Phase: "resolve", Err: err}
 		} else {
-			err = c.observeAt(ctx, t, r, yield)
+			err = c.observeAt(ctx, &t, r, yield)
 		}
 		if err != nil {
 			yield(nil, err)
@@ -71,7 +72,7 @@ func (c *Client) ObserveRequest(ctx context.Context, r *Request) iter.Seq2[*Resp
 // observeAt yields states and returns why the observation is over, nil where that was
 // yielded, or the loop left. Where the network says that an address of the host can't be
 // reached, it registers at the next.
-func (c *Client) observeAt(ctx context.Context, t target, r *Request, yield func(*Response, error) bool) error {
+func (c *Client) observeAt(ctx context.Context, t *target, r *Request, yield func(*Response, error) bool) error {
 	return c.tryEach(ctx, t.addrs, "observe", r.URL, func(s *shard, to peer.Addr) error {
 		o, err := c.observe(s, to, &t.uri, r)
 		if err != nil {
@@ -181,7 +182,8 @@ func (c *Client) observe(s *shard, to peer.Addr, u *message.URI, r *Request) (*o
 // register sends the registration, later ones with the token of the first.
 func (o *observing) register(to peer.Addr) error {
 	old := o.call
-	o.call = &call{shard: o.shard, to: to, done: make(chan struct{}, 1), watch: o.watch}
+	o.call = o.shard.newCall(to)
+	o.call.watch = o.watch
 	if old != nil {
 		o.call.replaces = old
 		o.request.call.token, o.request.call.tokenSet = old.token, true

@@ -41,12 +41,12 @@ func (c *Client) ReaderAt(ctx context.Context, url string, opts ...RequestOption
 	if r.call.byHand() {
 		return nil, &OpError{Op: "GET", URL: url, Err: fmt.Errorf("%w: a block by hand", ErrOption)}
 	}
-	t, err := c.resolve(ctx, r)
-	if err != nil {
+	var t target
+	if err := c.resolve(ctx, url, &t); err != nil {
 		return nil, &OpError{Op: "GET", URL: url, Phase: "resolve", Err: err}
 	}
 	var a *ReaderAt
-	err = c.tryEach(ctx, t.addrs, "GET", url, func(s *shard, to peer.Addr) (err error) {
+	err := c.tryEach(ctx, t.addrs, "GET", url, func(s *shard, to peer.Addr) (err error) {
 		if r.call.blockSize == 0 {
 			r.call.blockSize = s.core.limits.BlockBytes // so that the first block counts like the others
 		}

@@ -37,14 +37,8 @@ type Request struct {
 // NewRequest returns a client's request, to be sent with [Client.Do].
 func NewRequest(method message.Code, url string, body Body, opts ...RequestOption) *Request {
 	r := &Request{Method: method, URL: url, Body: body}
-	r.apply(opts)
+	r.call.set(opts)
 	return r
-}
-
-func (r *Request) apply(opts []RequestOption) {
-	for _, o := range opts {
-		o.set(&r.call, o)
-	}
 }
 
 // callOptions is what differs per call.
@@ -66,27 +60,58 @@ func (c *callOptions) byHand() bool {
 
 // A RequestOption says what differs for one call.
 type RequestOption struct {
-	set    func(*callOptions, RequestOption)
+	kind   optionKind
 	number message.OptionNumber
 	uint   uint32
 	value  []byte
 	token  message.Token
+	err    error
+}
+
+// An optionKind says which field of a RequestOption counts, and for what.
+type optionKind uint8
+
+const (
+	uintOption optionKind = iota + 1
+	valueOption
+	nonConfirmable
+	noURIHost
+	blockSize
+	callToken
+	failure
+)
+
+func (c *callOptions) set(opts []RequestOption) {
+	for i := range opts {
+		switch o := &opts[i]; o.kind {
+		case uintOption:
+			c.options.addUint(o.number, o.uint)
+		case valueOption:
+			c.options.add(o.number, o.value)
+		case nonConfirmable:
+			c.nonConfirmable = true
+		case noURIHost:
+			c.noURIHost = true
+		case blockSize:
+			c.blockSize = int(o.uint)
+		case callToken:
+			c.token, c.tokenSet = o.token, true
+		case failure:
+			c.err = o.err
+		}
+	}
 }
 
 // NonConfirmable sends the request as a Non-confirmable message: once, without
 // acknowledgement or retransmission (RFC 7252 §4.3).
-var NonConfirmable = RequestOption{set: func(c *callOptions, _ RequestOption) { c.nonConfirmable = true }}
+var NonConfirmable = RequestOption{kind: nonConfirmable}
 
 // NoURIHost leaves the Uri-Host option out, also where the URL names a host.
-var NoURIHost = RequestOption{set: func(c *callOptions, _ RequestOption) { c.noURIHost = true }}
-
-func setUint(c *callOptions, o RequestOption) { c.options.addUint(o.number, o.uint) }
-
-func setValue(c *callOptions, o RequestOption) { c.options.add(o.number, o.value) }
+var NoURIHost = RequestOption{kind: noURIHost}
 
 // Accept asks for a representation of this Content-Format (RFC 7252 §5.10.4).
 func Accept(format message.Format) RequestOption {
-	return RequestOption{set: setUint, number: message.Accept, uint: uint32(format)}
+	return RequestOption{kind: uintOption, number: message.Accept, uint: uint32(format)}
 }
 
 // Classes of responses that [NoResponse] may name, to be joined by |.
@@ -99,23 +124,23 @@ const (
 // NoResponse says in which classes of responses the client has no interest (RFC 7967
 // §2.1). With all three the call returns once the request is sent or acknowledged.
 func NoResponse(classes uint8) RequestOption {
-	return RequestOption{set: setUint, number: message.NoResponse, uint: uint32(classes)}
+	return RequestOption{kind: uintOption, number: message.NoResponse, uint: uint32(classes)}
 }
 
 // IfMatch makes the request conditional on the resource's current ETag; with an empty
 // tag, on its existence (RFC 7252 §5.10.8.1).
 func IfMatch(tag []byte) RequestOption {
-	return RequestOption{set: setValue, number: message.IfMatch, value: tag}
+	return RequestOption{kind: valueOption, number: message.IfMatch, value: tag}
 }
 
 // IfNoneMatch makes the request conditional on the resource's absence (RFC 7252
 // §5.10.8.2).
-var IfNoneMatch = RequestOption{set: setValue, number: message.IfNoneMatch}
+var IfNoneMatch = RequestOption{kind: valueOption, number: message.IfNoneMatch}
 
 // ETag offers a stored representation for validation: a server that still has it answers
 // 2.03 Valid without payload (RFC 7252 §5.10.6.2).
 func ETag(tag []byte) RequestOption {
-	return RequestOption{set: setValue, number: message.ETag, value: tag}
+	return RequestOption{kind: valueOption, number: message.ETag, value: tag}
 }
 
 // BlockSize is the greatest block size in bytes, a power of two from 16 to 1024, in both
@@ -125,7 +150,7 @@ func BlockSize(size int) RequestOption {
 	if _, ok := message.SZXForSize(size); !ok {
 		return impossible("BlockSize %d is not a power of two from 16 to 1024", size)
 	}
-	return RequestOption{uint: uint32(size), set: func(c *callOptions, o RequestOption) { c.blockSize = int(o.uint) }}
+	return RequestOption{kind: blockSize, uint: uint32(size)}
 }
 
 // Block asks for one block of the response's body and no more: bytes num*size up to
@@ -137,28 +162,25 @@ func Block(num, size int) RequestOption {
 	if !ok || num < 0 || num > message.MaxBlockNum {
 		return impossible("Block %d of %d bytes", num, size)
 	}
-	return RequestOption{set: setUint, number: message.Block2, uint: message.Block{Num: uint32(num), SZX: szx}.Encode()}
+	return RequestOption{kind: uintOption, number: message.Block2, uint: message.Block{Num: uint32(num), SZX: szx}.Encode()}
 }
 
 // impossible is an option that fails the call.
 func impossible(format string, args ...any) RequestOption {
-	err := fmt.Errorf("%w: "+format, append([]any{ErrOption}, args...)...)
-	return RequestOption{set: func(c *callOptions, _ RequestOption) { c.err = err }}
+	return RequestOption{kind: failure, err: fmt.Errorf("%w: "+format, append([]any{ErrOption}, args...)...)}
 }
 
 // Option adds any option. Its value is copied when the request is made. A Block1 or
 // Block2 set so makes the call one message with what it has: the caller sees to the other
 // blocks, and the response's Body is the payload.
 func Option(n message.OptionNumber, value []byte) RequestOption {
-	return RequestOption{set: setValue, number: n, value: value}
+	return RequestOption{kind: valueOption, number: n, value: value}
 }
 
 // Token sets the token, where the call takes several messages that of the first. Without it the client draws one that can't be guessed, which is
 // what nearly everybody wants (RFC 7252 §5.3.1).
 func Token(token message.Token) RequestOption {
-	return RequestOption{token: token, set: func(c *callOptions, o RequestOption) {
-		c.token, c.tokenSet = o.token, true
-	}}
+	return RequestOption{kind: callToken, token: token}
 }
 
 // ParseRequest makes a handler's Request of a datagram, which it borrows: for tests and
