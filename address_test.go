@@ -79,7 +79,7 @@ func TestObserveNextAddress(t *testing.T) {
 		}}
 		at := target{uri: message.URI{Host: "h", Port: 5683}, addrs: []peer.Addr{peer.From(netip.MustParseAddrPort("192.0.2.1:5683")), peer.From(there)}}
 		var got []string
-		err = client.observeAt(ctx, at, NewRequest(message.GET, "coap://h", Body{}), func(resp *Response, err error) bool {
+		err = client.observeAt(ctx, &at, NewRequest(message.GET, "coap://h", Body{}), func(resp *Response, err error) bool {
 			got = append(got, string(resp.Payload()))
 			return err == nil
 		})
@@ -88,7 +88,7 @@ func TestObserveNextAddress(t *testing.T) {
 			t.Errorf("%q, then %v", got, err)
 		}
 		at.addrs[1] = at.addrs[0]
-		if err := client.observeAt(ctx, at, NewRequest(message.GET, "coap://h", Body{}), nil); !errors.Is(err, ErrUnreachable) {
+		if err := client.observeAt(ctx, &at, NewRequest(message.GET, "coap://h", Body{}), nil); !errors.Is(err, ErrUnreachable) {
 			t.Error(err)
 		}
 		client.Close()
