@@ -48,13 +48,27 @@ var layers = map[string][]string{
 	"cmd/coap/script":   {".", "message", "github.com/fxamacker/cbor/v2"},
 	"cmd/coap/senml":    {"github.com/fxamacker/cbor/v2"},
 	"cmd/coap/svg":      nil,
+
+	"examples":             nil, // tests alone
+	"examples/client":      {".", "message"},
+	"examples/codec":       {"message"},
+	"examples/concurrent":  {".", "transport"},
+	"examples/discover":    {".", "linkformat"},
+	"examples/fleet":       {".", "transport", "transport/simnet"},
+	"examples/handlertest": {".", "message"},
+	"examples/multicast":   {".", "transport", "transport/simnet"},
+	"examples/observe":     {"."},
+	"examples/separate":    {".", "message", "transport"},
+	"examples/server":      {".", "message", "transport"},
+	"examples/upload":      {".", "message"},
 }
 
 // forTests is what any test may import besides what its package may, and its package.
 var forTests = []string{"pgregory.net/rapid", "github.com/google/go-cmp", "message", "peer", "transport", "transport/simnet"}
 
 // aboveRoot may also import the root package and coaptest in its tests: what they import.
-var aboveRoot = []string{".", "coaptest", "problem", "fuzz", "cmd/coap", "cmd/coap/demo", "cmd/coap/files", "cmd/coap/lab", "cmd/coap/plugtest", "cmd/coap/script", "internal/load"}
+var aboveRoot = []string{".", "coaptest", "problem", "fuzz", "cmd/coap", "cmd/coap/demo", "cmd/coap/files", "cmd/coap/lab", "cmd/coap/plugtest", "cmd/coap/script", "internal/load",
+	"examples", "examples/handlertest"}
 
 // withoutIO are the standard library's packages that no protocol package imports, as time
 // and randomness come in and events go out.
