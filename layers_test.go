@@ -49,6 +49,7 @@ var layers = map[string][]string{
 	"cmd/coap/senml":    {"github.com/fxamacker/cbor/v2"},
 	"cmd/coap/svg":      nil,
 
+	"docs":                 nil, // tests alone
 	"examples":             nil, // tests alone
 	"examples/client":      {".", "message"},
 	"examples/codec":       {"message"},
@@ -68,7 +69,7 @@ var forTests = []string{"pgregory.net/rapid", "github.com/google/go-cmp", "messa
 
 // aboveRoot may also import the root package and coaptest in its tests: what they import.
 var aboveRoot = []string{".", "coaptest", "problem", "fuzz", "cmd/coap", "cmd/coap/demo", "cmd/coap/files", "cmd/coap/lab", "cmd/coap/plugtest", "cmd/coap/script", "internal/load",
-	"examples", "examples/handlertest"}
+	"docs", "examples", "examples/handlertest"}
 
 // withoutIO are the standard library's packages that no protocol package imports, as time
 // and randomness come in and events go out.
