@@ -145,7 +145,7 @@ func decodeText(value cbor.RawMessage, into *string) error {
 // over.
 func (t *Text) set(value cbor.RawMessage) error {
 	var tag cbor.RawTag
-	if tag.UnmarshalCBOR(value) != nil {
+	if cbor.Unmarshal(value, &tag) != nil {
 		return decodeText(value, &t.Text)
 	}
 	var parts []cbor.RawMessage
