@@ -194,7 +194,7 @@ func (e *echo) Close() error              { close(e.closed); return nil }
 // to the caller, and the datagram that this has a copy of.
 func TestClientAllocations(t *testing.T) {
 	most := 2.0
-	if info, ok := debug.ReadBuildInfo(); ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
+	if underRace() {
 		most += 4 // sync.Pool then drops one thing in four
 	}
 	c := echoClient(t)
@@ -250,4 +250,10 @@ func echoClient(tb testing.TB) *coap.Client {
 	}
 	tb.Cleanup(func() { c.Close() })
 	return c
+}
+
+// underRace reports whether the race detector is on.
+func underRace() bool {
+	info, ok := debug.ReadBuildInfo()
+	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }

