@@ -55,7 +55,11 @@ func (c *content) block(dst []byte, w blockwise.Wish, szx uint8) ([]byte, blockw
 	if w.Asked {
 		start, szx = int64(w.Block.Offset()), min(szx, w.Block.SZX)
 	}
-	if err := c.advance(start, 16<<szx+1); err != nil {
+	n := 16<<szx + 1
+	if err := c.advance(start, n); err != nil {
+		return dst, blockwise.Slice{}, err
+	}
+	if err := c.bounded(start, n); err != nil {
 		return dst, blockwise.Slice{}, err
 	}
 	piece, ok := w.Slice(int(c.base)+len(c.window), szx)
@@ -76,17 +80,16 @@ func (c *content) advance(start int64, n int) error {
 	}
 	c.window = append(c.window[:0], c.window[start-c.base:]...)
 	c.base = start
-	have := len(c.window)
-	if have >= n || c.ended {
-		return nil
+	for len(c.window) < n && !c.ended {
+		have := len(c.window)
+		c.window = slices.Grow(c.window, n-have)
+		read, err := c.reader.Read(c.window[have:n])
+		c.window = c.window[:have+read]
+		if c.ended = err == io.EOF; err != nil && !c.ended { // a wrapped EOF is no end
+			return err
+		}
 	}
-	c.window = slices.Grow(c.window, n-have)
-	read, err := io.ReadFull(c.reader, c.window[have:n])
-	c.window = c.window[:have+read]
-	if c.ended = errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF); c.ended {
-		return nil
-	}
-	return err
+	return nil
 }
 
 // fill reads at random.
@@ -97,10 +100,24 @@ func (c *content) fill(start int64, n int) error {
 	c.base, c.window = start, c.window[:n]
 	read, err := c.at.ReadAt(c.window, c.origin+start)
 	c.window = c.window[:read]
-	if errors.Is(err, io.EOF) {
+	if err == io.EOF { // a wrapped one is no end
 		err = nil
 	}
 	return err
+}
+
+// bounded holds the window against the length that was told: what has grown since ends there,
+// and what has shrunk is another body.
+func (c *content) bounded(start int64, n int) error {
+	if c.size < 0 {
+		return nil
+	}
+	end := c.base + int64(len(c.window))
+	if end < min(start+int64(n), c.size) {
+		return errPassed
+	}
+	c.window = c.window[:max(min(end, c.size)-c.base, 0)]
+	return nil
 }
 
 // Close closes the reader, where that has to be.

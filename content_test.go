@@ -201,3 +201,54 @@ func TestSetBodyStreamGivenAwayAtTheEnd(t *testing.T) {
 		}
 	})
 }
+
+// shortReader tells a length that it doesn't have, or ends by an error that holds io.EOF.
+type shortReader struct {
+	*strings.Reader
+	length int
+	err    error
+}
+
+func (r *shortReader) Len() int { return r.length }
+
+func (r *shortReader) ReadAt(b []byte, off int64) (int, error) {
+	n, err := r.Reader.ReadAt(b, off)
+	if err == io.EOF && r.err != nil {
+		err = r.err
+	}
+	return n, err
+}
+
+// A body that ends before its time is never the whole one, be it that it shrank, or that its
+// reader failed by an error about an end; one that grew ends where it was said to.
+func TestSetBodyStreamIsNeverShort(t *testing.T) {
+	broken := func() io.Reader { return strings.NewReader(text(100)) }
+	for name, c := range map[string]struct {
+		reader func() io.Reader
+		code   message.Code
+		last   string
+	}{
+		"at random, shrunk": {func() io.Reader { return &shortReader{strings.NewReader(text(100)), 130, nil} }, message.RequestEntityIncomplete, ""},
+		"at random, grown":  {func() io.Reader { return &shortReader{strings.NewReader(text(150)), 100, nil} }, message.Content, text(100)[64:]},
+		"at random, wrapped end": {func() io.Reader {
+			return &shortReader{strings.NewReader(text(100)), 100, fmt.Errorf("gone: %w", io.EOF)}
+		}, message.InternalServerError, ""},
+		"in turn, truncated":   {func() io.Reader { return io.MultiReader(broken(), failing{io.ErrUnexpectedEOF}) }, message.InternalServerError, ""},
+		"in turn, wrapped end": {func() io.Reader { return io.MultiReader(broken(), failing{fmt.Errorf("gone: %w", io.EOF)}) }, message.InternalServerError, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := coap.HandlerFunc(func(w coap.ResponseWriter, _ *coap.Request) { w.SetBody(coap.Stream(c.reader(), message.OctetStream)) })
+			withServer(t, h, nil, func(t *testing.T, s *coaptest.Server) {
+				p := newBlockPeer(t, s)
+				expectPiece(t, p.do(message.GET, "x", "", block2(0, 64)), message.Content, 0, true, 64, text(100)[:64])
+				if v := p.do(message.GET, "x", "", block2(1, 64)); v.Code() != c.code || c.last != "" && string(v.Payload()) != c.last {
+					t.Errorf("%v, want %v", v, c.code)
+				}
+			})
+		})
+	}
+}
+
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
