@@ -252,3 +252,39 @@ func TestSetBodyStreamIsNeverShort(t *testing.T) {
 type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
+
+// The stream of a notification is read like its handler runs: a panic of it is 5.00, and ends
+// the observation as any error does.
+func TestSetBodyStreamPanicsForObservers(t *testing.T) {
+	var subject coap.Subject
+	panics := false
+	mux := coap.NewMux()
+	mux.HandleFunc("GET /x", func(w coap.ResponseWriter, _ *coap.Request) {
+		if panics {
+			w.SetBody(coap.Stream(panicking{}, message.OctetStream))
+			return
+		}
+		w.SetBody(coap.Stream(strings.NewReader("fine"), message.OctetStream))
+	}, coap.Observable(&subject), coap.Notifications(allConfirmable))
+	withServer(t, mux, nil, func(t *testing.T, s *coaptest.Server) {
+		p := newBlockPeer(t, s)
+		p.do(message.GET, "x", "", message.Option{Number: message.Observe})
+		for _, want := range []message.Code{message.Content, message.InternalServerError} {
+			subject.Notify()
+			v := p.receive(time.Second)
+			if v.Code() != want || want == message.Content && string(v.Payload()) != "fine" {
+				t.Errorf("%v, want %v", v, want)
+			}
+			p.send(datagram(t, message.Acknowledgement, message.Empty, v.ID(), message.Token{}, ""))
+			panics = true
+		}
+		time.Sleep(time.Millisecond)
+		if n := s.Config.Stats(); n.HandlerPanics != 1 || n.Observations.Observers != 0 {
+			t.Errorf("%+v", n)
+		}
+	})
+}
+
+type panicking struct{}
+
+func (panicking) Read([]byte) (int, error) { panic("while it is read") }

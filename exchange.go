@@ -207,8 +207,8 @@ func (x *exchange) serve() {
 		x.await()
 	case x.checked() && x.whole():
 		x.route.handler.ServeCoAP(x, &x.req)
-		if !x.detached && x.sentHere == nil {
-			x.read()
+		if !x.detached {
+			x.readBody()
 		}
 	case x.ahead:
 		x.await()
@@ -431,11 +431,11 @@ func (x *exchange) Send() error {
 		}
 		return err
 	}
+	x.readBody()
 	if x.sentHere != nil {
 		close(x.sentHere)
 		return nil
 	}
-	x.read()
 	x.finish()
 	return x.shard.late(x)
 }

@@ -166,7 +166,6 @@ func (s *shard) render(rep *representation, promised contentType) *exchange {
 	if x.cancel != nil {
 		x.cancel(errAnswered)
 	}
-	x.absorb()
 	x.conclude()
 	if !promised.keptBy(x) {
 		x.notAcceptable() // RFC 7641 §4.2
@@ -214,11 +213,20 @@ func (x *exchange) perform() (*exchange, ending) {
 	return x, how
 }
 
+// readBody reads what is needed of a response that is a stream, on the goroutine that made it:
+// the piece that was asked for, or all of it for observers. That for an intake is read when the
+// request is known that it answers.
+func (x *exchange) readBody() {
+	switch {
+	case x.sentHere == nil:
+		x.read()
+	case x.intake == nil && x.content != nil:
+		x.absorb()
+	}
+}
+
 // absorb reads all of a body that would be read block by block.
 func (x *exchange) absorb() {
-	if x.content == nil {
-		return
-	}
 	body, err := x.content.whole(x.shard.core.limits.BodyBytes)
 	if x.drop(); err != nil {
 		x.shard.core.logError("coap: body of a notification", err)
