@@ -29,12 +29,13 @@ var layers = map[string][]string{
 	"blockwise":   {"message", "peer"},
 	".":           {"message", "peer", "linkformat", "transport", "reliability", "observe", "blockwise"},
 
-	"problem":          {".", "message", "github.com/fxamacker/cbor/v2"},
-	"pcapng":           {"github.com/gopacket/gopacket"},
-	"transport/simnet": {"peer", "transport"},
-	"coaptest":         {".", "message", "transport", "transport/simnet"},
-	"fuzz":             nil, // tests alone
-	"internal/load":    {"message", "peer", "transport", "golang.org/x/sys"},
+	"problem":             {".", "message", "github.com/fxamacker/cbor/v2"},
+	"pcapng":              {"github.com/gopacket/gopacket"},
+	"transport/simnet":    {"peer", "transport"},
+	"coaptest":            {".", "message", "transport", "transport/simnet"},
+	"fuzz":                nil, // tests alone
+	"internal/load":       {"message", "peer", "transport", "golang.org/x/sys"},
+	"internal/transcript": nil, // for tests alone
 	"cmd/coap": {".", "message", "linkformat", "transport", "pcapng", "cmd/coap/cost", "cmd/coap/demo", "cmd/coap/files", "cmd/coap/lab",
 		"cmd/coap/ladder", "cmd/coap/overhttp", "cmd/coap/plugtest", "cmd/coap/script", "cmd/coap/senml", "internal/load",
 		"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/gopacket/gopacket", "github.com/fxamacker/cbor/v2", "golang.org/x/term"},
@@ -65,7 +66,10 @@ var layers = map[string][]string{
 }
 
 // forTests is what any test may import besides what its package may, and its package.
-var forTests = []string{"pgregory.net/rapid", "github.com/google/go-cmp", "message", "peer", "transport", "transport/simnet"}
+var forTests = []string{"pgregory.net/rapid", "github.com/google/go-cmp", "message", "peer", "transport", "transport/simnet", "internal/transcript"}
+
+// testHelpers may import the package testing outside test files.
+var testHelpers = []string{"coaptest", "internal/transcript"}
 
 // aboveRoot may also import the root package and coaptest in its tests: what they import.
 var aboveRoot = []string{".", "coaptest", "problem", "fuzz", "cmd/coap", "cmd/coap/demo", "cmd/coap/files", "cmd/coap/lab", "cmd/coap/plugtest", "cmd/coap/script", "internal/load",
@@ -112,8 +116,8 @@ func forbidden(dir, imported string, allowed []string, test bool) string {
 	if first, _, _ := strings.Cut(imported, "/"); !strings.Contains(first, ".") { // the standard library
 		switch {
 		case test:
-		case imported == "testing" && dir != "coaptest":
-			return "only coaptest is for tests"
+		case imported == "testing" && !slices.Contains(testHelpers, dir):
+			return "only coaptest and helpers within the module are for tests"
 		case slices.Contains(protocol, dir) && slices.Contains(withoutIO, imported):
 			return "a protocol package has no I/O, no lock, no context and no randomness of its own"
 		}

@@ -1,22 +1,17 @@
 package blockwise
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/hex"
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/motewire/coap/internal/transcript"
 	"github.com/motewire/coap/message"
 	"github.com/motewire/coap/peer"
 )
-
-var update = flag.Bool("update", false, "rewrite the transcripts in testdata")
 
 // A stage plays a scenario between a client and a server of this package, message by
 // message, in the notation of RFC 7959 §3. Inputs are lines that begin with ">"; every
@@ -250,39 +245,5 @@ func (s *stage) respond(request *message.View) *message.View {
 
 // The figures of RFC 7959 §3, and scenes like them.
 func TestTranscripts(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatal("no transcripts", err)
-	}
-	for _, file := range files {
-		t.Run(filepath.Base(file), func(t *testing.T) {
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var out bytes.Buffer
-			var s *stage
-			for lines := bufio.NewScanner(bytes.NewReader(want)); lines.Scan(); {
-				line := lines.Text()
-				if strings.HasPrefix(line, "#") || line == "" {
-					out.WriteString(line + "\n")
-					if strings.HasPrefix(line, "# Figure") || strings.HasPrefix(line, "# Scene") {
-						s = newStage(t, &out)
-					}
-				} else if order, ok := strings.CutPrefix(line, "> "); ok {
-					out.WriteString(line + "\n")
-					s.input(order)
-				}
-			}
-			if *update {
-				if err := os.WriteFile(file, out.Bytes(), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			if !bytes.Equal(out.Bytes(), want) {
-				t.Errorf("transcript differs; got\n%s", out.Bytes())
-			}
-		})
-	}
+	transcript.Run(t, func(t *testing.T, out *bytes.Buffer) transcript.Stage { return newStage(t, out).input })
 }

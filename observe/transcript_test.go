@@ -1,21 +1,16 @@
 package observe
 
 import (
-	"bufio"
 	"bytes"
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/motewire/coap/internal/transcript"
 	"github.com/motewire/coap/message"
 )
-
-var update = flag.Bool("update", false, "rewrite the transcripts in testdata")
 
 // A stage plays a scene between one server with one resource and one client, without
 // jitter. Inputs are lines that begin with ">"; every line of output follows the input
@@ -302,39 +297,7 @@ func (s *stage) input(line string) {
 // The scenes of RFC 7641 §1.2 and Appendix A.1, and others: what a server and a client
 // do, line by line.
 func TestTranscripts(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatal("no transcripts", err)
-	}
-	for _, file := range files {
-		t.Run(filepath.Base(file), func(t *testing.T) {
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var out bytes.Buffer
-			var s *stage
-			for lines := bufio.NewScanner(bytes.NewReader(want)); lines.Scan(); {
-				line := lines.Text()
-				if strings.HasPrefix(line, "#") || line == "" {
-					out.WriteString(line + "\n")
-					if strings.HasPrefix(line, "# Scene") {
-						s = &stage{t: t, out: &out, now: epoch}
-					}
-				} else if order, ok := strings.CutPrefix(line, "> "); ok {
-					out.WriteString(line + "\n")
-					s.input(order)
-				}
-			}
-			if *update {
-				if err := os.WriteFile(file, out.Bytes(), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			if !bytes.Equal(out.Bytes(), want) {
-				t.Errorf("transcript differs; got\n%s", out.Bytes())
-			}
-		})
-	}
+	transcript.Run(t, func(t *testing.T, out *bytes.Buffer) transcript.Stage {
+		return (&stage{t: t, out: out, now: epoch}).input
+	})
 }

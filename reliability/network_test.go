@@ -7,10 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"testing"
 	"time"
 
+	"github.com/motewire/coap/internal/transcript"
 	"github.com/motewire/coap/message"
 	"github.com/motewire/coap/peer"
 )
@@ -296,15 +296,5 @@ func TestNetworkTable(t *testing.T) {
 			fmt.Fprintf(&out, "%5.2f %8v %9d %10d %15d %11d %9d\n", loss, delay, answered, n.carried, retransmissions, duplicates, timeouts)
 		}
 	}
-	const file = "testdata/network.golden"
-	if *update {
-		if err := os.WriteFile(file, out.Bytes(), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(file)
-	if err != nil || !bytes.Equal(out.Bytes(), want) {
-		t.Errorf("%v; got\n%s", err, out.Bytes())
-	}
+	transcript.Compare(t, "testdata/network.golden", out.Bytes())
 }

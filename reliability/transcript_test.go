@@ -1,23 +1,18 @@
 package reliability
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/hex"
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/motewire/coap/internal/transcript"
 	"github.com/motewire/coap/message"
 	"github.com/motewire/coap/peer"
 )
-
-var update = flag.Bool("update", false, "rewrite the transcripts in testdata")
 
 // A stage plays a scenario between one client and one server. Inputs are lines that
 // begin with ">"; every line of output follows the input that caused it:
@@ -265,39 +260,5 @@ func (s *stage) respond(name, code, payload string) {
 
 // The ladder diagrams of RFC 7252 Appendix A and others like them, byte for byte.
 func TestTranscripts(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatal("no transcripts", err)
-	}
-	for _, file := range files {
-		t.Run(filepath.Base(file), func(t *testing.T) {
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var out bytes.Buffer
-			var s *stage
-			for lines := bufio.NewScanner(bytes.NewReader(want)); lines.Scan(); {
-				line := lines.Text()
-				if strings.HasPrefix(line, "#") || line == "" {
-					out.WriteString(line + "\n")
-					if strings.HasPrefix(line, "# Figure") || strings.HasPrefix(line, "# Scene") {
-						s = newStage(t, &out)
-					}
-				} else if order, ok := strings.CutPrefix(line, "> "); ok {
-					out.WriteString(line + "\n")
-					s.input(order)
-				}
-			}
-			if *update {
-				if err := os.WriteFile(file, out.Bytes(), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			if !bytes.Equal(out.Bytes(), want) {
-				t.Errorf("transcript differs; got\n%s", out.Bytes())
-			}
-		})
-	}
+	transcript.Run(t, func(t *testing.T, out *bytes.Buffer) transcript.Stage { return newStage(t, out).input })
 }
