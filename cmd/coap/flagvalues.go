@@ -68,7 +68,7 @@ func (v *optionsValue) Set(s string) error {
 	number, value, _ := strings.Cut(s, ",")
 	n, err := strconv.ParseUint(number, 10, 16)
 	if err != nil {
-		return errors.New("say NUM,VALUE with a NUM of 0 to 65535")
+		return errors.New("say NUM,VALUE with a NUM of 0 to 65535; coap codes options lists them")
 	}
 	b, err := textOrHex(value)
 	if err != nil {

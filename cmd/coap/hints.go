@@ -27,8 +27,13 @@ var requestHints = map[string]string{
 	"G": "give one request after the other; --count is for coap ping",
 	"L": "block-wise transfer needs no mode; -b SIZE asks for a block size",
 	"V": "repeat -v for more output: -v -v",
-	"X": "the method is the command: coap put URI, or -m put",
-	"q": "nothing but the body goes to standard output; drop -q",
+	"2": securityHint,
+
+	// Letters that mean one thing to coap-client and another to curl or aiocoap-client.
+	"X": "a method is the command, coap put URI, or -m put; a message size is for TCP, which is not supported yet",
+	"d": "the payload is given with -e TEXT or -f FILE; a connection ID is for DTLS, which is not supported yet",
+	"q": "nothing but the body goes to standard output, drop it; a TLS engine is for coaps://, which is not supported yet",
+	"x": "a proxy is given with -P URI; payloads are printed with -v -v alone",
 
 	// aiocoap-client
 	"observe":             "use coap observe URI, or -s SECONDS",
@@ -48,7 +53,6 @@ var requestHints = map[string]string{
 
 	// curl
 	"request":         "the method is the command: coap put URI, or -m put",
-	"d":               "the payload is given with -e TEXT or -f FILE",
 	"data":            "the payload is given with -e TEXT or -f FILE",
 	"data-raw":        "the payload is given with -e TEXT",
 	"data-binary":     "the payload is given with -f FILE",
@@ -66,7 +70,7 @@ var requestHints = map[string]string{
 	"max-time":        "use -B SECONDS",
 	"connect-timeout": "use -B SECONDS; CoAP over UDP has no connection",
 	"retry":           "use --retries N",
-	"x":               "use -P URI",
+	"proxy-header":    "an option is given with -O NUM,VALUE",
 	"interface":       "use -a ADDR",
 	"local-port":      "use -p PORT",
 	"insecure":        securityHint,
@@ -97,9 +101,24 @@ func flagError(cmd *cobra.Command, err error) error {
 		_, what := pflag.UnquoteUsage(missing.GetFlag())
 		return usageErrorf("%s needs a value: %s", dashed(missing.GetSpecifiedName()), what)
 	case errors.As(err, &invalid):
-		return usageErrorf("%s %.60q: %w", flagName(invalid.GetFlag()), invalid.GetValue(), invalid.Unwrap())
+		return usageErrorf("%s %.60q: %s", flagName(invalid.GetFlag()), invalid.GetValue(), rightValue(invalid))
 	}
 	return usageErrorf("%w; see %s --help", err, cmd.CommandPath())
+}
+
+// rightValue says what a flag takes. Values of our own say so themselves.
+func rightValue(wrong *pflag.InvalidValueError) string {
+	switch wrong.GetFlag().Value.Type() {
+	case "uint16":
+		return "say a number of 0 to 65535"
+	case "uint", "uint64":
+		return "say a number that is not negative"
+	case "int", "intSlice", "float64":
+		return "say a number"
+	case "duration":
+		return "say a time such as 500ms, 10m or 24h"
+	}
+	return wrong.Unwrap().Error()
 }
 
 func unknownFlag(cmd *cobra.Command, unknown *pflag.NotExistError) error {

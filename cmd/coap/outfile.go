@@ -49,14 +49,23 @@ func createFile(path string) (*newFile, error) {
 			f.discard()
 		}
 	}
-	return f, ioError(err)
+	return f, f.named(err)
+}
+
+// named makes an error one of a local file, by the name that the user knows.
+func (f *newFile) named(err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) && path.Path == f.temporary {
+		path.Path = f.final
+	}
+	return ioError(err)
 }
 
 // commit gives the file its name.
 func (f *newFile) commit() error {
 	err := f.Close()
 	if f.temporary == "" {
-		return ioError(err)
+		return f.named(err)
 	}
 	if err == nil {
 		err = os.Rename(f.temporary, f.final)
@@ -64,7 +73,7 @@ func (f *newFile) commit() error {
 	if err != nil {
 		os.Remove(f.temporary)
 	}
-	return ioError(err)
+	return f.named(err)
 }
 
 // discard leaves nothing behind, and what was at the path as it was.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 )
 
@@ -51,7 +52,8 @@ func TestNewFiles(t *testing.T) {
 	if err := toFile(dir, write("x", nil)); exitStatus(err) != exitIO {
 		t.Errorf("directory: %v", err)
 	}
-	if err := toFile(filepath.Join(dir, "none", "file"), write("x", nil)); exitStatus(err) != exitIO {
+	missing := filepath.Join(dir, "none", "file")
+	if err := toFile(missing, write("x", nil)); exitStatus(err) != exitIO || !strings.Contains(err.Error(), missing+": ") {
 		t.Errorf("no directory: %v", err)
 	}
 }

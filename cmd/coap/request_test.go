@@ -97,16 +97,17 @@ func TestRequestUsageErrors(t *testing.T) {
 		{"get -H 0 h/x", "1 to 255"},
 		{"get -H 256 h/x", "1 to 255"},
 		{"get -a host h/x", "IPv4 or IPv6 address"},
-		{"get -p 65536 h/x", "-p"},
+		{"get -p 65536 h/x", `-p "65536": say a number of 0 to 65535`},
 		{"get -l 20 h/x", "20% or 0.2"},
 		{"get -l 1,3-5 h/x", "lists of datagrams"},
 		{"get -l NaN h/x", "20% or 0.2"},
 		{"get -B 0 h/x", "seconds above 0"},
 		{"get -B NaN h/x", "seconds above 0"},
 		{"get -B 1e300 h/x", "seconds above 0"},
-		{"get --retries -1 h/x", "--retries"},
-		{"get -X PUT h/x", "the method is the command"},
-		{"-X PUT h/x", "the method is the command"},
+		{"get --retries -1 h/x", `--retries "-1": say a number that is not negative`},
+		{"get -X PUT h/x", "unknown flag -X: a method is the command, coap put URI, or -m put; a message size is for TCP"},
+		{"-X PUT h/x", "a method is the command"},
+		{"get -X 1152 h/x", "a message size is for TCP, which is not supported yet"},
 		{"get -d 1 h/x", "unknown flag -d: the payload is given with -e TEXT"},
 		{"get -Nd 1 h/x", "unknown flag -d: the payload is given with -e TEXT"},
 		{"get --data=1 h/x", "unknown flag --data: the payload is given with -e TEXT"},
@@ -122,6 +123,18 @@ func TestRequestUsageErrors(t *testing.T) {
 				t.Errorf("error %v, status %d, want %q", err, exitStatus(err), tt.want)
 			}
 		})
+	}
+}
+
+// libcoap's coap-client has these flags (4.3.5): each is one of ours by the same letter, or
+// gets a hint.
+func TestFlagsOfCoapClientAreKnown(t *testing.T) {
+	flags := anyRequestFlags()
+	for _, letter := range "abcdefjklmnopqrstuvwxABCEGHJKLMNOPRTUVX2" {
+		name := string(letter)
+		if flags.ShorthandLookup(name) == nil && requestHints[name] == "" {
+			t.Errorf("-%s is neither a flag nor has a hint", name)
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -113,8 +114,10 @@ func unknownCommand(root *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return usageErrorf("no command; coap --help lists them")
 	}
+	root.SuggestionsMinimumDistance = 2
 	if near := root.SuggestionsFor(args[0]); len(near) > 0 {
-		return usageErrorf("unknown command %q; did you mean coap %s?", args[0], near[0])
+		nearest := slices.MinFunc(near, func(a, b string) int { return distance(args[0], a) - distance(args[0], b) })
+		return usageErrorf("unknown command %q; did you mean coap %s?", args[0], nearest)
 	}
 	return usageErrorf("unknown command %q; coap --help lists them", args[0])
 }

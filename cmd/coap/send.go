@@ -169,6 +169,9 @@ func (r *request) checkProxied() error {
 
 // parseURI takes apart the URI that a message is sent to.
 func parseURI(uri string) (message.URI, error) {
+	if hint := schemeHint(uri); hint != "" {
+		return message.URI{}, usageErrorf("%s", hint)
+	}
 	u, err := message.ParseURI(uri)
 	if err != nil {
 		return u, uriError(err)
@@ -177,6 +180,18 @@ func parseURI(uri string) (message.URI, error) {
 		return u, usageErrorf("%s", securityHint)
 	}
 	return u, nil
+}
+
+// schemeHint says what to do about a scheme that other clients take; empty: nothing.
+func schemeHint(uri string) string {
+	scheme, rest, _ := strings.Cut(uri, "://")
+	switch scheme = strings.ToLower(scheme); scheme {
+	case "coap+tcp", "coaps+tcp", "coap+ws", "coaps+ws":
+		return scheme + ":// is not supported yet; coap:// is CoAP over UDP"
+	case "http", "https":
+		return fmt.Sprintf("%s:// is not CoAP: write coap://%s, or ask a proxy with -P", scheme, rest)
+	}
+	return ""
 }
 
 func uriError(err error) error {

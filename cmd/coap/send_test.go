@@ -103,7 +103,10 @@ func TestExitStatuses(t *testing.T) {
 		want   string
 	}{
 		{"get coaps://h/x", exitUsage, "coaps:// is not supported yet"},
-		{"get http://h/x", exitUsage, "scheme is neither coap nor coaps"},
+		{"get mqtt://h/x", exitUsage, "scheme is neither coap nor coaps"},
+		{"get http://h/x", exitUsage, "http:// is not CoAP: write coap://h/x, or ask a proxy with -P"},
+		{"get coap+tcp://h/x", exitUsage, "coap+tcp:// is not supported yet; coap:// is CoAP over UDP"},
+		{"get COAPS+WS://h/x", exitUsage, "coaps+ws:// is not supported yet"},
 		{"get coap://h/x#f", exitUsage, "fragment not allowed"},
 		{"get coap:///x", exitUsage, "empty host"},
 		{"get -b 64 -O 23,0x02 " + up, exitUsage, "-b and -O with a block: say one of them"},
