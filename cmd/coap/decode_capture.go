@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/gopacket/gopacket"
@@ -18,38 +17,6 @@ const (
 	defaultPort = 5683 // coap (RFC 7252 §6.1)
 	securePort  = 5684 // coaps (RFC 7252 §6.2)
 )
-
-// A tally counts what was decoded, and the frames of a capture that were passed over by
-// reason.
-type tally struct {
-	messages, malformed                  int
-	tcp, dtls, udp, fragments, cut, rest int
-}
-
-// String is the summary of a decoded capture.
-func (t *tally) String() string {
-	var skipped []string
-	for _, reason := range []struct {
-		frames int
-		name   string
-	}{
-		{t.tcp, "TCP"},
-		{t.dtls, "DTLS"},
-		{t.udp, "other UDP"},
-		{t.fragments, "IP fragment"},
-		{t.cut, "cut short by the capture"},
-		{t.rest, "neither UDP nor TCP"},
-	} {
-		if reason.frames > 0 {
-			skipped = append(skipped, fmt.Sprintf("%d %s", reason.frames, reason.name))
-		}
-	}
-	s := fmt.Sprintf("%d messages, %d of them malformed", t.messages, t.malformed)
-	if len(skipped) > 0 {
-		s += "; frames not decoded: " + strings.Join(skipped, ", ")
-	}
-	return s
-}
 
 // frames is a capture file: the next frame, its link type and its time.
 type frames func() (data []byte, link layers.LinkType, at time.Time, err error)
@@ -96,34 +63,45 @@ func pcapngFrames(r io.Reader) frames {
 	}
 }
 
-// readCapture hands the UDP datagrams that are CoAP to yield. With ports these are all
-// that go from or to one of them. Without, they are those of the default port and on
-// any other port whatever is a well-formed message.
-func readCapture(next frames, ports []uint16, t *tally, yield func(datagram) error) error {
+// readCapture decodes the UDP datagrams that are CoAP. With ports these are all that go
+// from or to one of them. Without, they are those of the default port and on any other
+// port whatever is a well-formed message.
+func (d *decoder) readCapture(next frames) error {
 	var first time.Time
-	for frame := 1; ; frame++ {
+	for number := 1; ; number++ {
 		data, link, at, err := next()
-		if errors.Is(err, io.EOF) {
+		switch {
+		case errors.Is(err, io.EOF):
 			return nil
-		} else if err != nil {
-			return ioError(fmt.Errorf("frame %d: %w", frame, err))
+		case errors.Is(err, io.ErrUnexpectedEOF):
+			return ioError(fmt.Errorf("the capture ends in the middle of frame %d", number))
+		case err != nil:
+			return ioError(fmt.Errorf("frame %d: %w", number, err))
 		}
-		if frame == 1 {
+		if number == 1 {
 			first = at
 		}
-		d, ok := udpDatagram(data, link, t)
-		if !ok || !isCoAP(d, ports, t) {
-			continue
-		}
-		d.frame, d.captured, d.at = frame, true, at.Sub(first)
-		if err := yield(d); err != nil {
+		if err := d.frame(datagram{frame: number, captured: true, at: at.Sub(first)}, data, link); err != nil {
 			return err
 		}
 	}
 }
 
+// frame decodes what a frame carries into in, or counts it.
+func (d *decoder) frame(in datagram, data []byte, link layers.LinkType) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.ended {
+		return errEnded
+	}
+	if !in.carriedBy(data, link, &d.count) || !in.isCoAP(d.ports, &d.count) {
+		return nil
+	}
+	return d.take(in)
+}
+
 // isCoAP tells whether to decode a datagram, and counts it in t where not.
-func isCoAP(d datagram, ports []uint16, t *tally) bool {
+func (d *datagram) isCoAP(ports []uint16, t *tally) bool {
 	listed := func(port uint16) bool {
 		return len(ports) == 0 && port == defaultPort || slices.Contains(ports, port)
 	}
@@ -131,9 +109,9 @@ func isCoAP(d datagram, ports []uint16, t *tally) bool {
 		return true
 	}
 	if d.from.Port() == securePort || d.to.Port() == securePort || isDTLS(d.raw) {
-		t.dtls++
+		t.pass(overDTLS)
 	} else {
-		t.udp++
+		t.pass(otherUDP)
 	}
 	return false
 }
@@ -147,32 +125,32 @@ func isDTLS(b []byte) bool {
 // Link types of raw IP beside LINKTYPE_RAW; 12 and 14 are what some systems write.
 var rawLinks = []layers.LinkType{12, 14, layers.LinkTypeIPv4, layers.LinkTypeIPv6}
 
-// udpDatagram finds the UDP datagram of a frame, and counts the frame in t where there is
+// carriedBy finds the UDP datagram of a frame, and counts the frame in t where there is
 // none.
-func udpDatagram(data []byte, link layers.LinkType, t *tally) (datagram, bool) {
+func (d *datagram) carriedBy(data []byte, link layers.LinkType, t *tally) bool {
 	if slices.Contains(rawLinks, link) {
 		link = layers.LinkTypeRaw
+	}
+	if link.String() == unknownLink {
+		t.pass(linkName(link))
+		return false
 	}
 	p := gopacket.NewPacket(data, link, gopacket.DecodeOptions{Lazy: true, NoCopy: true})
 	udp, ok := p.Layer(layers.LayerTypeUDP).(*layers.UDP)
 	switch {
 	case ok && p.Metadata().Truncated, !ok && p.Metadata().Truncated && p.NetworkLayer() != nil:
-		t.cut++
+		t.pass(cutShort)
 	case ok:
 		from, to := addresses(p.NetworkLayer())
-		return datagram{
-			from: netip.AddrPortFrom(from, uint16(udp.SrcPort)),
-			to:   netip.AddrPortFrom(to, uint16(udp.DstPort)),
-			raw:  udp.Payload,
-		}, true
+		d.from, d.to = netip.AddrPortFrom(from, uint16(udp.SrcPort)), netip.AddrPortFrom(to, uint16(udp.DstPort))
+		d.raw = udp.Payload
+		return true
 	case p.Layer(gopacket.LayerTypeFragment) != nil:
-		t.fragments++
-	case p.Layer(layers.LayerTypeTCP) != nil:
-		t.tcp++
+		t.pass(fragment)
 	default:
-		t.rest++
+		t.passStream(p)
 	}
-	return datagram{}, false
+	return false
 }
 
 func addresses(ip gopacket.NetworkLayer) (from, to netip.Addr) {

@@ -119,10 +119,12 @@ func checkStatus(t *testing.T, got result) {
 
 // What is not decoded is counted.
 func TestDecodeCountsWhatItPassesOver(t *testing.T) {
+	const udpAlone = "; CoAP is decoded over UDP alone, without DTLS\n"
 	for name, want := range map[string]string{
 		"s01-basic-libcoap-libcoap":   "coap: 42 messages, 0 of them malformed\n",
-		"s24-ws-libcoap-libcoap":      "coap: 0 messages, 0 of them malformed; frames not decoded: 145 TCP\n",
-		"s31-dtlspsk-libcoap-libcoap": "coap: 0 messages, 0 of them malformed; frames not decoded: 37 DTLS\n",
+		"s24-ws-libcoap-libcoap":      "coap: 0 messages, 0 of them malformed; frames not decoded: 21 TCP, 124 CoAP over WebSockets" + udpAlone,
+		"s23-tcp-libcoap-libcoap":     "coap: 0 messages, 0 of them malformed; frames not decoded: 148 CoAP over TCP" + udpAlone,
+		"s31-dtlspsk-libcoap-libcoap": "coap: 0 messages, 0 of them malformed; frames not decoded: 37 DTLS" + udpAlone,
 		longTokens:                    "coap: 12 messages, 12 of them malformed\n",
 	} {
 		if got := command(t, "", "decode", "-f", filepath.Join(captures, name+".pcap")); got.stderr != want {
@@ -189,6 +191,10 @@ func TestDecodeLinkTypes(t *testing.T) {
 	}{
 		{"Ethernet", layers.LinkTypeEthernet, append(frame(t, ethernet, gopacket.Payload(ipv4)), padding...), "192.0.2.1"},
 		{"VLAN", layers.LinkTypeEthernet, frame(t, tagged, &layers.Dot1Q{VLANIdentifier: 7, Type: layers.EthernetTypeIPv4}, gopacket.Payload(ipv4)), "192.0.2.1"},
+		{"two VLANs", layers.LinkTypeEthernet, frame(t, tagged, &layers.Dot1Q{VLANIdentifier: 7, Type: layers.EthernetTypeDot1Q},
+			&layers.Dot1Q{VLANIdentifier: 8, Type: layers.EthernetTypeIPv4}, gopacket.Payload(ipv4)), "192.0.2.1"},
+		{"PPP", layers.LinkTypePPP, append([]byte{0xff, 0x03, 0x00, 0x21}, ipv4...), "192.0.2.1"},
+		{"PPP, compressed", layers.LinkTypePPP, append([]byte{0x21}, ipv4...), "192.0.2.1"},
 		{"raw IPv4", layers.LinkTypeRaw, ipv4, "192.0.2.1"},
 		{"raw IPv6", layers.LinkTypeRaw, ipv6, "2001:db8::1"},
 		{"raw, BSD", 12, ipv4, "192.0.2.1"},
@@ -231,7 +237,8 @@ func TestDecodePassesOver(t *testing.T) {
 		{"no IP", []byte{0x90, 1, 2}, 0, "1 neither UDP nor TCP"},
 		{"nothing", nil, 0, "1 neither UDP nor TCP"},
 		{"another protocol", frame(t, plain, ports(40000, 53), gopacket.Payload(broken)), 0, "1 other UDP"},
-		{"DTLS elsewhere", frame(t, plain, ports(40000, 9999), dtls), 0, "1 DTLS"},
+		{"DTLS elsewhere", frame(t, plain, ports(40000, 9999), dtls), 0, "1 DTLS; CoAP is decoded over UDP alone, without DTLS"},
+		{"TLS", frame(t, &tcp, &layers.TCP{DataOffset: 5, DstPort: 5684}), 0, "1 CoAP over TLS; CoAP is decoded over UDP alone, without DTLS"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -241,6 +248,19 @@ func TestDecodePassesOver(t *testing.T) {
 				t.Errorf("%+v, want %+v", got, want)
 			}
 		})
+	}
+}
+
+// Frames of a link that can't be decoded are counted by what they are.
+func TestDecodeNamesTheLink(t *testing.T) {
+	for link, want := range map[layers.LinkType]string{
+		195: "1 IEEE 802.15.4 (link type 195)", 283: "1 IEEE 802.15.4 (link type 283)", 147: "1 of link type 147",
+	} {
+		got := command(t, pcapFile(t, link, 0, []byte{0x41, 0x88, 1}), "decode", "-")
+		want := result{exitOK, "", "coap: 0 messages, 0 of them malformed; frames not decoded: " + want + "\n"}
+		if got != want {
+			t.Errorf("%+v, want %+v", got, want)
+		}
 	}
 }
 
@@ -315,6 +335,9 @@ func TestDecodeDamagedCapture(t *testing.T) {
 		}
 		if got.status != exitIO || len(jsonRows(t, got.stdout)) != messages || !strings.Contains(got.stderr, "frame ") {
 			t.Errorf("%d bytes: %+v", size, got)
+		}
+		if size > second && !strings.Contains(got.stderr, "the capture ends in the middle of frame 2\n") {
+			t.Errorf("%d bytes: %q", size, got.stderr)
 		}
 	}
 }

@@ -25,21 +25,6 @@ type datagram struct {
 // maxHexLine is room for the longest UDP payload in spaced hex.
 const maxHexLine = 4 * 65536
 
-// readDatagrams hands each datagram of a file to yield: hex lines, pcap or pcapng, told
-// apart by the first bytes. It tells whether the file is a capture, whose frames that it
-// passes over are counted in t.
-func readDatagrams(r io.Reader, ports []uint16, t *tally, yield func(datagram) error) (captured bool, err error) {
-	b := bufio.NewReader(r)
-	magic, err := b.Peek(4)
-	if err != nil && err != io.EOF {
-		return false, ioError(err)
-	}
-	if frames, ok := captureReader(b, magic); ok {
-		return true, readCapture(frames, ports, t, yield)
-	}
-	return false, readHexLines(b, yield)
-}
-
 // readHexLines takes a message per line. A # begins a comment, and a line without hex
 // says nothing.
 func readHexLines(r io.Reader, yield func(datagram) error) error {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 
 	"github.com/motewire/coap/cmd/coap/ladder"
@@ -9,8 +10,8 @@ import (
 // check finds what flags say together and each alone does not.
 func (d *decoder) check() error {
 	switch {
-	case d.json && (d.bytes || d.ladder || d.stats), d.bytes && (d.ladder || d.stats):
-		return usageErrorf("say one of --json, --map, and --ladder with or without --stats")
+	case d.json && (d.bytes || d.ladder), d.bytes && (d.ladder || d.stats):
+		return usageErrorf("say one of --json, --map, and --ladder; --stats goes with --json or --ladder")
 	}
 	return nil
 }
@@ -19,10 +20,23 @@ func (d *decoder) check() error {
 func (d *decoder) tracks() bool { return d.ladder || d.stats || d.svg != "" }
 
 // prints tells whether each message is shown by itself.
-func (d *decoder) prints() bool { return d.json || d.bytes || !d.tracks() }
+func (d *decoder) prints() bool { return d.json && !d.stats || d.bytes || !d.tracks() }
+
+// errEnded ends the reading of an input when nobody wants to see it any more.
+var errEnded = errors.New("interrupted")
 
 // datagram decodes one datagram, and prints it.
 func (d *decoder) datagram(in datagram) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.ended {
+		return errEnded
+	}
+	return d.take(in)
+}
+
+// take is datagram under the lock.
+func (d *decoder) take(in datagram) error {
 	m := dissect(in.raw)
 	d.count.messages++
 	if m.malformed != nil {
@@ -67,8 +81,11 @@ func (d *decoder) track(in datagram) error {
 	return nil
 }
 
-// conclude prints what is known at the end of the input alone.
-func (d *decoder) conclude() error {
+// summarize prints what is known at the end of the input alone.
+func (d *decoder) summarize() error {
+	if !d.tracks() || !d.captured {
+		return nil
+	}
 	all := d.tracked.Conversations
 	if d.ladder && !d.live {
 		if err := d.ladderStyle().WriteText(d.out, all); err != nil {
@@ -76,11 +93,7 @@ func (d *decoder) conclude() error {
 		}
 	}
 	if d.stats {
-		if d.ladder {
-			d.out.WriteByte('\n')
-		}
-		stats := ladder.Summarize(all)
-		if err := stats.WriteText(d.out); err != nil {
+		if err := d.writeStats(all); err != nil {
 			return ioError(err)
 		}
 	}
@@ -88,6 +101,17 @@ func (d *decoder) conclude() error {
 		return ioError(os.WriteFile(d.svg, ladder.Picture(all), 0o666))
 	}
 	return nil
+}
+
+func (d *decoder) writeStats(all []*ladder.Conversation) error {
+	stats := ladder.Summarize(all)
+	if d.json {
+		return stats.WriteJSON(d.out)
+	}
+	if d.ladder {
+		d.out.WriteByte('\n')
+	}
+	return stats.WriteText(d.out)
 }
 
 func (d *decoder) ladderStyle() ladder.Style {

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"encoding/hex"
 	"encoding/xml"
 	"errors"
@@ -10,6 +12,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/gopacket/gopacket/layers"
 
 	"github.com/motewire/coap/cmd/coap/ladder"
 	"github.com/motewire/coap/message"
@@ -91,6 +95,72 @@ func TestLadderOfAPipe(t *testing.T) {
 	}
 	got := command(t, string(file), "decode", "--ladder")
 	golden(t, "ladder/live", got.stdout)
+}
+
+// The figures of a capture as one object are those of the tables.
+func TestStatsAsJSON(t *testing.T) {
+	file := filepath.Join(captures, "s15-loss-libcoap-aiocoap.pcap")
+	golden(t, "ladder/stats-json", command(t, "", "decode", "--stats", "--json", "-f", file).stdout)
+	got := command(t, pcapFile(t, layers.LinkTypeRaw, 0), "decode", "--stats", "--json")
+	if want := `"requests":0,"unanswered":0,"confirmable":0,"retransmissions":0,"retransmission_rate":0,"duplicates":0}`; !strings.Contains(got.stdout, want) {
+		t.Errorf("%+v", got)
+	}
+}
+
+// A capture that was cut off has its ladder and its figures, up to the cut.
+func TestLadderOfADamagedCapture(t *testing.T) {
+	file, err := os.ReadFile(filepath.Join(captures, "s15-loss-libcoap-aiocoap.pcap"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cut := filepath.Join(t.TempDir(), "cut.pcap")
+	if err := os.WriteFile(cut, file[:3000], 0o666); err != nil {
+		t.Fatal(err)
+	}
+	got := command(t, "", "decode", "--ladder", "--stats", "-f", cut)
+	if got.status != exitIO || strings.Count(got.stdout, "▶│")+strings.Count(got.stdout, "│◀") != 37 ||
+		!strings.Contains(got.stdout, "37   1202          in all") || !strings.HasSuffix(got.stderr, "in the middle of frame 38\n") {
+		t.Errorf("%+v", got)
+	}
+}
+
+// An endlessPipe is an input that stays open when all of it has been read; then end is
+// called.
+type endlessPipe struct {
+	io.Reader
+	end  func()
+	open chan struct{}
+}
+
+func (p *endlessPipe) Read(b []byte) (int, error) {
+	n, err := p.Reader.Read(b)
+	if err == nil {
+		return n, nil
+	}
+	p.end()
+	<-p.open
+	return 0, io.EOF
+}
+
+// Who follows a capture that grows and interrupts it gets what is known at the end.
+func TestAnInterruptShowsTheStats(t *testing.T) {
+	file, err := os.ReadFile(filepath.Join(captures, "s15-loss-libcoap-aiocoap.pcap"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	picture := filepath.Join(t.TempDir(), "ladder.svg")
+	ctx, interrupt := context.WithCancel(t.Context())
+	in := &endlessPipe{bytes.NewReader(file), interrupt, make(chan struct{})}
+	defer close(in.open)
+	var stdout, stderr bytes.Buffer
+	status := run(ctx, []string{"decode", "--ladder", "--stats", "--svg", picture, "-"}, in, &stdout, &stderr)
+	if status != exitInterrupted || !strings.Contains(stdout.String(), "63   4828          in all") ||
+		stderr.String() != "coap: 63 messages, 0 of them malformed\n" {
+		t.Errorf("status %d, %s%s", status, &stdout, &stderr)
+	}
+	if len(elementsOf(t, picture)) == 0 {
+		t.Error("no picture")
+	}
 }
 
 func TestViewErrors(t *testing.T) {

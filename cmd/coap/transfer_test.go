@@ -139,7 +139,7 @@ func TestTransfersFail(t *testing.T) {
 			if err := os.WriteFile(file, []byte("before"), 0o666); err != nil {
 				t.Fatal(err)
 			}
-			got := command(t, "", "get", "-o", file, "--ack-timeout", "0.01", "--retries", "1", uri)
+			got := command(t, "", "get", "-o", file, "--ack-timeout", "0.02", "--retries", "4", uri)
 			if got.status != tt.status || !strings.Contains(got.stderr, tt.want) || strings.Count(got.stderr, "\n") != 1 {
 				t.Errorf("%+v, want %d and %q", got, tt.status, tt.want)
 			}
