@@ -8,7 +8,7 @@ import (
 )
 
 func (c *cli) plugtestCommand() *cobra.Command {
-	var addr string
+	var listen listenFlags
 	cmd := &cobra.Command{
 		Use:   "plugtest",
 		Short: "Serve the resources that plugtest clients expect",
@@ -17,19 +17,23 @@ separate responses, validation and creation, content negotiation, FETCH and PATC
 block-wise transfer, observation. A request's body has 8192 bytes at most.
 
 coap discover localhost lists the resources. State is in memory. It runs until an interrupt
-or SIGTERM, finishes the requests in hand and ends with status 0.`,
-		Example: `  coap plugtest --addr :5700`,
-		Args:    noArguments,
+or SIGTERM, finishes the requests in hand and ends with status 0.
+
+` + defenses,
+		Example: `  coap plugtest --addr :5700
+  coap plugtest --validate echo --rate 10`,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			conns, err := listenOn(cmd.Context(), addr)
+			conns, err := listenOn(cmd.Context(), listen.addr)
 			if err != nil {
 				return err
 			}
 			resources := plugtest.New()
 			srv := &coap.Server{Handler: resources.Mux(), NotifyInterval: plugtest.NotifyInterval}
+			listen.configure(srv)
 			return c.serve(cmd.Context(), cmd.Name(), srv, conns, resources.Run)
 		},
 	}
-	cmd.Flags().StringVar(&addr, "addr", defaultAddr, "listen on `HOST:PORT`; without HOST on all addresses")
+	listen.add(cmd.Flags())
 	return cmd
 }

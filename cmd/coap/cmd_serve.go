@@ -29,7 +29,8 @@ const grace = 5 * time.Second
 const defaultAddr = ":5683"
 
 func (c *cli) serveCommand() *cobra.Command {
-	var addr, scriptFile string
+	var listen listenFlags
+	var scriptFile string
 	var multicast bool
 	var files directoryFlags
 	cmd := &cobra.Command{
@@ -52,7 +53,9 @@ ramp, swing, walk or come from a CSV file, delays and error rates; examples/scri
 With --dir it serves the files of a directory instead: a GET of a file has an ETag, of a
 directory links. --write allows PUT, which replaces a file as a whole or not at all, and
 DELETE; If-Match and If-None-Match hold. Nothing outside of the directory is reached, also
-not by links; hidden files are not served.`,
+not by links; hidden files are not served.
+
+` + defenses,
 		Example: `  coap serve --multicast
   coap serve --addr 127.0.0.1:5700 --script greenhouse.json
   coap serve --dir inbox --write --max-body 4M`,
@@ -63,7 +66,8 @@ not by links; hidden files are not served.`,
 				return err
 			}
 			defer done()
-			conns, err := listenOn(cmd.Context(), addr)
+			listen.configure(srv)
+			conns, err := listenOn(cmd.Context(), listen.addr)
 			if err != nil {
 				return err
 			}
@@ -76,7 +80,7 @@ not by links; hidden files are not served.`,
 			return c.serve(cmd.Context(), cmd.Name(), srv, conns, change)
 		},
 	}
-	cmd.Flags().StringVar(&addr, "addr", defaultAddr, "listen on `HOST:PORT`; without HOST on all addresses")
+	listen.add(cmd.Flags())
 	cmd.Flags().StringVar(&scriptFile, "script", "", "simulate the node that `FILE` describes")
 	cmd.Flags().BoolVar(&multicast, "multicast", false, "join All CoAP Nodes, so that discovery finds the node without its address")
 	files.add(cmd.Flags())

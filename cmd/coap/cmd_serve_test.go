@@ -67,6 +67,45 @@ func TestServersServeUntilInterrupted(t *testing.T) {
 	}
 }
 
+// What --validate and --rate say is what clients meet.
+func TestServersDefendThemselves(t *testing.T) {
+	tests := []struct {
+		args       string
+		path       string
+		codes      string // of the responses to three requests
+		challenges int
+	}{
+		{"serve", "/hello", "2.05 2.05 2.05", 0},
+		{"serve --validate echo", "/hello", "2.05 2.05 2.05", 1},
+		{"plugtest --validate echo-large", "/large", "2.05 2.05 2.05", 1},
+		{"plugtest --validate small", "/large", "2.05 2.05 2.05", 0},
+		{"serve --rate 0.01", "/hello", "2.05 4.29 4.29", 0},
+	}
+	for _, tt := range tests {
+		p := startServing(t, append(strings.Fields(tt.args), "--addr", "127.0.0.1:0")...)
+		challenges := 0
+		p.client.Trace = &coap.Trace{Received: func(d coap.TraceDatagram) {
+			var v message.View
+			if v.Parse(d.Bytes) == nil && v.Code() == message.Unauthorized {
+				challenges++
+			}
+		}}
+		var codes []string
+		for range 3 {
+			resp, err := p.client.Get(t.Context(), p.url+tt.path)
+			if err != nil {
+				t.Fatal(tt.args, err)
+			}
+			codes = append(codes, resp.Code.String())
+		}
+		if got := strings.Join(codes, " "); got != tt.codes || challenges != tt.challenges {
+			t.Errorf("%s: %s, %d challenges, want %s, %d", tt.args, got, challenges, tt.codes, tt.challenges)
+		}
+		p.stop()
+		<-p.status
+	}
+}
+
 func TestServeEndsAtSIGTERM(t *testing.T) {
 	p := startServing(t, "serve", "--addr", "127.0.0.1:0")
 	if err := terminate(); err != nil {
@@ -116,6 +155,9 @@ func TestServeRefusesWhatCannotWork(t *testing.T) {
 		want   string
 	}{
 		{"serve lab", exitUsage, `serve takes no argument, got "lab"`},
+		{"serve --validate yes", exitUsage, `--validate "yes": say off or small or echo-large or echo`},
+		{"plugtest --rate 0", exitUsage, `--rate "0": say a number of requests a second`},
+		{"plugtest --rate 1e10", exitUsage, "0.001 to 1e9"},
 		{"serve --addr localhost", exitUsage, `--addr "localhost": say HOST:PORT`},
 		{"serve --multicast --addr 127.0.0.1:0", exitUsage, "--multicast listens on all addresses"},
 		{"serve --addr " + taken.LocalAddr().String(), exitIO, "address already in use"},

@@ -38,6 +38,7 @@ var flagCompletions = []struct {
 	{"", "option", completeOption},
 	{"", "link", completeLink},
 	{"", "node", words("client", "server")},
+	{"", "validate", words(validations...)},
 	{"", "sf", words("7", "8", "9", "10", "11", "12")},
 }
 

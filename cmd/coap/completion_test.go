@@ -21,7 +21,7 @@ func TestCompletions(t *testing.T) {
 	for _, line := range []string{
 		"^", "de^", "get ^", "get co^", "coap://^", "get -t ^", "get -A application/cb^", "put -m p^", "-m ^", "get -O 2^", "get -b 1^",
 		"get --color ^", "observe --ti^", "cost --link ^", "cost --node ^", "cost --answer-code 4.0^", "codes ^", "-N get co^",
-		"serve ^", "get a/b ^", "get coaps://h/^", "get coap://224.0.1.187/^", "version ^",
+		"serve ^", "plugtest --validate e^", "get a/b ^", "get coaps://h/^", "get coap://224.0.1.187/^", "version ^",
 	} {
 		args := strings.Split(strings.TrimSuffix(line, "^"), " ")
 		b.WriteString("$ coap " + line + "\n" + complete(t, args...) + "\n")
