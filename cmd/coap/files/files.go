@@ -20,7 +20,7 @@
 // A body is written as it arrives to a hidden file beside its target, which takes the
 // target's place when the body is whole: whoever reads meanwhile has the old file or the
 // new one. A body that doesn't come to its end leaves nothing behind, unless the process is
-// killed. The file is on the disk (fsync) when the answer goes out; whether its name is,
+// killed: Open removes such a hidden file when nobody has written to it for an hour. The file is on the disk (fsync) when the answer goes out; whether its name is,
 // after a loss of power, is the file system's to know: there is the old file or the new one.
 // If-Match and If-None-Match are checked when the body begins and again when it takes its
 // place, under a lock. The permissions of a file that is replaced stay, and one that its
@@ -69,7 +69,8 @@ type Server struct {
 	last time.Time // time of modification of the file that was put last
 }
 
-// Open returns a Server for a directory, which Close gives back. An error says that the
+// Open returns a Server for a directory, which Close gives back. With Write it removes what
+// killed processes have left of uploads. An error says that the
 // directory can't be opened, or that MaxBody is negative.
 func Open(dir string, cfg Config) (*Server, error) {
 	if cfg.MaxBody < 0 {
@@ -85,7 +86,11 @@ func Open(dir string, cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Server{root: root, cfg: cfg}, nil
+	s := &Server{root: root, cfg: cfg}
+	if cfg.Write {
+		s.sweep(time.Now())
+	}
+	return s, nil
 }
 
 // Close ends the use of the directory. Handlers that run, and responses that are being

@@ -1,7 +1,6 @@
 package files
 
 import (
-	"crypto/rand"
 	"errors"
 	"io"
 	"io/fs"
@@ -86,7 +85,7 @@ func (s *Server) store(w coap.ResponseWriter, r *coap.Request) error {
 	if old != nil {
 		mode = old.Mode().Perm()
 	}
-	draft := place{p.dir, ".coap-" + rand.Text() + ".part"}
+	draft := place{p.dir, draftName()}
 	defer draft.dir.Remove(draft.name) // does nothing once it has another name
 	if err := draft.write(r.BodyReader(), mode); err != nil {
 		return err
