@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os/signal"
 	"runtime"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -48,7 +49,7 @@ and can be observed. State is in memory. It runs until an interrupt or SIGTERM, 
 requests in hand, tells the observers and ends with status 0.
 
 With --script it is the node of a description in JSON instead: resources with values that
-ramp, swing, walk or come from a CSV file, delays and error rates; examples/scripts has one.
+ramp, swing, walk or come from a CSV file, delays and error rates; see coap help script.
 
 With --dir it serves the files of a directory instead: a GET of a file has an ETag, of a
 directory links. --write allows PUT, which replaces a file as a whole or not at all, and
@@ -85,6 +86,14 @@ not by links; hidden files are not served.
 	cmd.Flags().BoolVar(&multicast, "multicast", false, "join All CoAP Nodes, so that discovery finds the node without its address")
 	files.add(cmd.Flags())
 	return cmd
+}
+
+// scriptTopic is the manual of scripts: coap help script.
+func scriptTopic() *cobra.Command {
+	return &cobra.Command{
+		Use: "script", Short: "What coap serve --script takes",
+		Long: strings.TrimSuffix(script.Format, "\n"), Example: "  coap serve --script greenhouse.json",
+	}
 }
 
 // served returns the server of a directory or of a script where flags name one, of the lab

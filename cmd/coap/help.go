@@ -30,6 +30,9 @@ func helpText(cmd *cobra.Command) string {
 	if about == "" {
 		about = cmd.Short + "."
 	}
+	if cmd.IsAdditionalHelpTopicCommand() {
+		return about + "\n"
+	}
 	fmt.Fprintf(&b, "%s\n\nUsage: %s\n", about, usageLine(cmd))
 	if cmd.Example != "" {
 		fmt.Fprintf(&b, "\nExamples:\n%s\n", cmd.Example)
@@ -40,6 +43,11 @@ func helpText(cmd *cobra.Command) string {
 			if sub.IsAvailableCommand() {
 				fmt.Fprintf(&b, "  %-*s  %s\n", cmd.NamePadding(), sub.Name(), sub.Short)
 			}
+		}
+	}
+	for _, sub := range cmd.Commands() {
+		if sub.IsAdditionalHelpTopicCommand() {
+			fmt.Fprintf(&b, "\ncoap help %s: %s\n", sub.Name(), lowered(sub.Short))
 		}
 	}
 	fmt.Fprintf(&b, "\nFlags:\n%s", listedFlags(cmd).FlagUsages())

@@ -33,7 +33,7 @@ what --help says: coap.1, coap-get.1, …`,
 func writeManual(root *cobra.Command, dir string) error {
 	pages := append([]*cobra.Command{root}, root.Commands()...)
 	for _, cmd := range pages {
-		if cmd != root && !cmd.IsAvailableCommand() {
+		if cmd != root && !cmd.IsAvailableCommand() && !cmd.IsAdditionalHelpTopicCommand() {
 			continue
 		}
 		name := filepath.Join(dir, pageName(cmd)+".1")
@@ -52,15 +52,20 @@ func manualPage(cmd *cobra.Command) string {
 	name := pageName(cmd)
 	fmt.Fprintf(&b, ".TH %s 1 \"\" \"coap\" \"CoAP tools\"\n", quoteRoff(strings.ToUpper(name)))
 	fmt.Fprintf(&b, ".SH NAME\n%s \\- %s\n", escapeRoff(name), escapeRoff(lowered(cmd.Short)))
-	fmt.Fprintf(&b, ".SH SYNOPSIS\n.B %s\n", escapeRoff(usageLine(cmd)))
+	topic := cmd.IsAdditionalHelpTopicCommand()
+	if !topic {
+		fmt.Fprintf(&b, ".SH SYNOPSIS\n.B %s\n", escapeRoff(usageLine(cmd)))
+	}
 	b.WriteString(".SH DESCRIPTION\n")
 	writeProse(&b, cmd.Long)
 	if cmd.HasAvailableSubCommands() {
 		writeCommands(&b, cmd)
 	}
-	b.WriteString(".SH OPTIONS\n")
-	cmd.Flags().AddFlagSet(cmd.InheritedFlags())
-	cmd.Flags().VisitAll(func(f *pflag.Flag) { writeOption(&b, f) })
+	if !topic {
+		b.WriteString(".SH OPTIONS\n")
+		cmd.Flags().AddFlagSet(cmd.InheritedFlags())
+		cmd.Flags().VisitAll(func(f *pflag.Flag) { writeOption(&b, f) })
+	}
 	if cmd.Example != "" {
 		fmt.Fprintf(&b, ".SH EXAMPLES\n.nf\n%s\n.fi\n", escapeRoff(cmd.Example))
 	}
@@ -99,7 +104,7 @@ func writeProse(b *strings.Builder, text string) {
 func writeCommands(b *strings.Builder, cmd *cobra.Command) {
 	b.WriteString(".SH COMMANDS\n")
 	for _, sub := range cmd.Commands() {
-		if sub.IsAvailableCommand() {
+		if sub.IsAvailableCommand() || sub.IsAdditionalHelpTopicCommand() {
 			fmt.Fprintf(b, ".TP\n.BR %s (1)\n%s\n", escapeRoff(pageName(sub)), escapeRoff(sub.Short))
 		}
 	}

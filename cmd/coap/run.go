@@ -105,6 +105,7 @@ early, 130 interrupted.`,
 	}
 	root.AddCommand(c.observeCommand(), c.discoverCommand(), c.pingCommand(), c.decodeCommand(), c.versionCommand())
 	root.AddCommand(c.codesCommand(), c.costCommand(), c.serveCommand(), c.plugtestCommand(), c.demoCommand(), c.benchCommand(), c.manCommand())
+	root.AddCommand(scriptTopic())
 	defineCompletions(root)
 	return root
 }

@@ -1,48 +1,11 @@
 // Package script simulates a node from a description in JSON: resources whose values
 // follow a signal, answers that take their time or fail, observers that are told in a
-// cadence. It is a test double for programs that talk to nodes.
-//
-//	{
-//	  "seed": 1,
-//	  "resources": [
-//	    {
-//	      "path": "/temperature", "type": "temperature-c", "interface": "core.s", "title": "Room",
-//	      "value": {"kind": "sine", "mean": 21, "amplitude": 3, "period": "24h", "phase": "6h"},
-//	      "decimals": 1, "every": "10s",
-//	      "format": "senml-json", "body": "[{\"n\":\"t\",\"u\":\"Cel\",\"v\":{value}}]",
-//	      "delay": {"least": "50ms", "most": "3s"},
-//	      "errors": [{"code": "5.03", "rate": 0.05, "max_age": "10s"}],
-//	      "notify": {"type": "auto", "confirmable": 5}, "writable": true
-//	    }
-//	  ]
-//	}
-//
-// # Fields
-//
-// seed makes runs alike (default 1). Of a resource path and value are needed:
-//
-//   - value.kind constant: value, a number or a text. ramp: from, to, over (a time), then:
-//     repeat (default), return or stay. sine: mean, amplitude, period, phase. walk: start,
-//     step, least, most: up to step away from the value before, within the bounds. csv:
-//     file (beside the script), column and time by the names in its first line, repeat
-//     (default true); without time there is a row for each measurement, else time is seconds
-//     since the start, and the rows begin again a mean step behind the last one.
-//   - every: the time between two measurements, at each of which observers are told; needed
-//     unless the value is constant. decimals: digits behind the point (default: as many as it takes).
-//   - format: the Content-Format (default text); body: the payload, with {value} where the
-//     value goes (default: the value alone; of cbor the encoded number or text).
-//   - delay: how long an answer takes, a time, or least and most between which chance decides.
-//   - errors: a list of code, rate (0 to 1), max_age (of 5.03), and observers: whether it
-//     strikes registrations and notifications as well, which ends the observation (default false).
-//   - observable: default true where every is there. notify: type auto, con or non, and
-//     confirmable: each which notification of auto is (default 5).
-//   - writable: PUT sets the value until the next measurement (default false).
-//   - type, interface, title: attributes of the link.
-//
-// Times are in the notation of Go: 500ms, 2s, 10m, 24h.
+// cadence. It is a test double for programs that talk to nodes. [Format] says what the
+// description looks like.
 package script
 
 import (
+	_ "embed" // for Format
 	"math"
 	"os"
 	"strings"
@@ -51,6 +14,11 @@ import (
 	"github.com/motewire/coap"
 	"github.com/motewire/coap/message"
 )
+
+// Format is the manual of scripts: an example, and what each field means.
+//
+//go:embed format.txt
+var Format string
 
 // A Script is a description that makes sense.
 type Script struct {
