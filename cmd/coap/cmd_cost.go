@@ -40,11 +40,12 @@ func (c *cli) costCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "cost [URI]",
 		Short: "Reckon bytes, air time, charge and battery life of an exchange",
-		Long: `cost encodes a request and its response, adds the headers of each layer and reckons air
-time, charge of the radio and battery life, beside the same over HTTP/1.1 over TCP, with
-the arithmetic. Links: ethernet, wifi, 802.15.4 (6LoWPAN), lora (LoRaWAN with SCHC), nb-iot
-and none (no headers); flags replace their usual parameters.`,
-		Example: `  coap cost -m post -e 22.5 localhost/readings --link 802.15.4 --every 10m`,
+		Long: `cost encodes a request and its response, adds the headers of each layer and reckons air time,
+charge of the radio and battery life, beside the same over HTTP/1.1 over TCP, with the arithmetic.
+Long bodies go in blocks (RFC 7959). Links: ethernet, wifi, 802.15.4 (6LoWPAN), lora (LoRaWAN with
+SCHC), nb-iot and none (no headers); flags replace their usual parameters.`,
+		Example: `  coap cost -m post -e 22.5 localhost/readings --link 802.15.4 --every 10m
+  coap cost -m put --size 100000 -b 64 localhost/firmware --link 802.15.4`,
 		RunE: func(_ *cobra.Command, args []string) error {
 			uri, err := uriArgument("cost", args)
 			if err != nil {
@@ -54,6 +55,7 @@ and none (no headers); flags replace their usual parameters.`,
 		},
 	}
 	f.define(cmd.Flags())
+	cmd.Annotations = map[string]string{helpFlags: allBut(cmd.Flags(), "content-format", "accept", "option", "non"), helpRest: "-t, -A, -O, -N"}
 	return cmd
 }
 

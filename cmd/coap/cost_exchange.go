@@ -22,6 +22,8 @@ type exchangeFlags struct {
 	accept      formatValue
 	options     []message.Option
 	tokenLength tokenLengthValue
+	blockSize   blockValue // of bodies in either direction
+	size        uint       // of the body that the method is for, in place of a text; 0: none
 
 	answer       textValue
 	answerFormat formatValue
@@ -32,12 +34,15 @@ type exchangeFlags struct {
 
 func (f *exchangeFlags) define(s *pflag.FlagSet) {
 	f.tokenLength = message.MaxTokenLength
+	f.blockSize = blockValue{set: true, szx: message.MaxSZX}
 	s.StringVarP(&f.method, "method", "m", "get", "`METHOD` of the request")
 	s.VarP(&f.text, "payload", "e", "payload of the request")
 	s.VarP(&f.format, "content-format", "t", "its Content-Format")
 	s.VarP(&f.accept, "accept", "A", "Accept of the request")
 	s.VarP((*optionsValue)(&f.options), "option", "O", "an option of the request; 0x… is hex; may be repeated")
 	s.BoolVarP(&f.non, "non", "N", false, "non-confirmable messages")
+	s.VarP(&f.blockSize, "block", "b", "a longer body goes in blocks of `SIZE`, either way")
+	s.UintVar(&f.size, "size", 0, "`BYTES` of body instead: of the request, of get and fetch the response")
 	s.Var(&f.tokenLength, "token-length", "length of the token")
 	s.Var(&f.answer, "answer", "payload of the response")
 	s.Var(&f.answerFormat, "answer-format", "its Content-Format")
@@ -67,25 +72,46 @@ func (f *exchangeFlags) encode(uri string) (*costExchange, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer, err := f.response(request)
-	if err != nil {
+	answer := f.response(request)
+	if err := f.addBody(request, answer); err != nil {
 		return nil, err
-	}
-	for _, v := range []*message.View{request, answer} {
-		if len(v.Payload()) > 1024 {
-			return nil, usageErrorf("a payload of %d bytes goes in blocks, which are not reckoned; say one of 1024 at most", len(v.Payload()))
-		}
 	}
 	u, err := parseURI(uri)
 	if err != nil {
 		return nil, err
 	}
-	x := &costExchange{messages: f.sequence(request, answer)}
-	if x.httpRequest, err = overhttp.Request(request, httpHost(u)); err != nil {
+	x := &costExchange{}
+	if x.messages, err = f.sequence(f.pairs(request, answer)); err != nil {
+		return nil, err
+	}
+	whole, err := viewsOf(request, answer)
+	if err != nil {
+		return nil, err
+	}
+	if x.httpRequest, err = overhttp.Request(whole[0], httpHost(u)); err != nil {
 		return nil, usageErrorf("as HTTP: %w", err)
 	}
-	x.httpResponse, err = overhttp.Response(answer, costEpoch)
+	x.httpResponse, err = overhttp.Response(whole[1], costEpoch)
 	return x, err
+}
+
+// addBody gives request and response their bodies.
+func (f *exchangeFlags) addBody(request, answer *message.Message) error {
+	if f.size > maxCostBody {
+		return usageErrorf("--size %d: say %d at most", f.size, maxCostBody)
+	}
+	request.Payload, answer.Payload = []byte(f.text.text), []byte(f.answer.text)
+	if body := bytes.Repeat([]byte{'x'}, int(f.size)); len(body) > 0 {
+		of, flag := &request.Payload, "-e"
+		if request.Code == message.GET || request.Code == message.FETCH {
+			of, flag = &answer.Payload, "--answer"
+		}
+		if len(*of) > 0 {
+			return usageErrorf("%s and --size: say one of them", flag)
+		}
+		*of = body
+	}
+	return f.checkBodies(request.Payload, answer.Payload)
 }
 
 // httpHost is the value of Host: without the port where that is the scheme's own.
@@ -97,15 +123,15 @@ func httpHost(u message.URI) string {
 	return host
 }
 
-// request encodes the request.
-func (f *exchangeFlags) request(uri string) (*message.View, error) {
+// request returns the request without its body.
+func (f *exchangeFlags) request(uri string) (*message.Message, error) {
 	r := requestFlags{nonConfirmable: f.non, contentFormat: f.format, accept: f.accept, options: f.options}
 	token, err := message.MakeToken(bytes.Repeat([]byte{0xa5}, int(f.tokenLength)))
 	if err != nil {
 		return nil, err
 	}
 	r.token = tokenValue{set: true, token: token}
-	req := request{requestFlags: r, uri: uri, payload: []byte(f.text.text), sorted: r.sortedOptions()}
+	req := request{requestFlags: r, uri: uri, sorted: r.sortedOptions()}
 	for _, m := range requestMethods {
 		if strings.EqualFold(f.method, m.name) {
 			req.code = m.code
@@ -118,16 +144,20 @@ func (f *exchangeFlags) request(uri string) (*message.View, error) {
 	if err != nil {
 		return nil, err
 	}
+	m := new(message.Message)
 	raw, err := built.AppendBinary(nil)
+	if err == nil {
+		err = m.UnmarshalBinary(raw)
+	}
 	if err != nil {
 		return nil, usageErrorf("%s", libraryText(err))
 	}
-	return viewOf(raw)
+	return m, nil
 }
 
-// response encodes the response, piggybacked unless flags say otherwise.
-func (f *exchangeFlags) response(request *message.View) (*message.View, error) {
-	m := message.Message{Type: message.Acknowledgement, Code: message.Code(f.answerCode), Token: request.Token(), Payload: []byte(f.answer.text)}
+// response returns the response without its body, piggybacked unless flags say otherwise.
+func (f *exchangeFlags) response(request *message.Message) *message.Message {
+	m := &message.Message{Type: message.Acknowledgement, Code: message.Code(f.answerCode), Token: request.Token}
 	if f.non {
 		m.Type = message.NonConfirmable
 	} else if f.separate || f.observe {
@@ -136,7 +166,7 @@ func (f *exchangeFlags) response(request *message.View) (*message.View, error) {
 	if m.Code == 0 {
 		m.Code = map[message.Code]message.Code{
 			message.GET: message.Content, message.FETCH: message.Content, message.DELETE: message.Deleted,
-		}[request.Code()]
+		}[request.Code]
 	}
 	if m.Code == 0 {
 		m.Code = message.Changed
@@ -147,35 +177,53 @@ func (f *exchangeFlags) response(request *message.View) (*message.View, error) {
 	if f.answerFormat.set {
 		m.Options = append(m.Options, uintOption(message.ContentFormat, uint32(f.answerFormat.format)))
 	}
-	raw, err := m.MarshalBinary()
-	if err != nil {
-		return nil, usageErrorf("%s", libraryText(err))
-	}
-	return viewOf(raw)
+	return m
 }
 
-func viewOf(raw []byte) (*message.View, error) {
-	v := new(message.View)
-	return v, v.Parse(raw)
+// viewsOf encodes messages.
+func viewsOf(messages ...*message.Message) ([]*message.View, error) {
+	var all []*message.View
+	for _, m := range messages {
+		raw, err := m.MarshalBinary()
+		v := new(message.View)
+		if err == nil {
+			err = v.Parse(raw)
+		}
+		if err != nil {
+			return nil, usageErrorf("%s", libraryText(err))
+		}
+		all = append(all, v)
+	}
+	return all, nil
 }
 
 // sequence returns the messages in their order, with the Empty ones between them.
-func (f *exchangeFlags) sequence(request, answer *message.View) []costMessage {
+func (f *exchangeFlags) sequence(pairs []costPair) ([]costMessage, error) {
 	ack := func(fromClient bool) costMessage {
 		return costMessage{"ACK Empty", fromClient, []byte{0x60, 0, 0, 0}}
 	}
 	var all []costMessage
-	if !f.observe {
-		all = append(all, costMessage{oneLineOf(request), true, request.Datagram()})
-		if f.separate && !f.non {
-			all = append(all, ack(false))
+	for _, p := range pairs {
+		if p.request != nil {
+			sent, err := viewsOf(p.request)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, costMessage{oneLineOf(sent[0]), true, sent[0].Datagram()})
+			if p.answer.Type == message.Confirmable {
+				all = append(all, ack(false))
+			}
+		}
+		answer, err := viewsOf(p.answer)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, costMessage{oneLineOf(answer[0]), false, answer[0].Datagram()})
+		if p.answer.Type == message.Confirmable {
+			all = append(all, ack(true))
 		}
 	}
-	all = append(all, costMessage{oneLineOf(answer), false, answer.Datagram()})
-	if answer.Type() == message.Confirmable {
-		all = append(all, ack(true))
-	}
-	return all
+	return all, nil
 }
 
 func oneLineOf(v *message.View) string {
@@ -186,12 +234,23 @@ func oneLineOf(v *message.View) string {
 	return v.Type().String() + " " + name
 }
 
-// describe prints what each message consists of.
+// describe prints what each message consists of, those that are alike once.
 func (x *costExchange) describe(w io.Writer) {
 	sum := 0
+	var lines []string
+	times := map[string]int{}
 	for _, m := range x.messages {
 		sum += len(m.raw)
-		fmt.Fprintf(w, "%-18s %5d B = %s\n", m.what, len(m.raw), anatomy(m.raw))
+		line := fmt.Sprintf("%-18s %5d B = %s", m.what, len(m.raw), anatomy(m.raw))
+		if times[line]++; times[line] == 1 {
+			lines = append(lines, line)
+		}
+	}
+	for _, line := range lines {
+		if n := times[line]; n > 1 {
+			line += fmt.Sprintf(", %d times", n)
+		}
+		fmt.Fprintln(w, line)
 	}
 	fmt.Fprintf(w, "%-18s %5d B\n", "CoAP", sum)
 	fmt.Fprintf(w, "%-18s %5d B = %d request + %d response\n", "HTTP/1.1", len(x.httpRequest)+len(x.httpResponse), len(x.httpRequest), len(x.httpResponse))

@@ -14,6 +14,9 @@ import (
 // with blanks between; all others are those of coap get.
 const helpFlags = "help-flags"
 
+// helpRest is the annotation that names these others, where they are not all.
+const helpRest = "help-rest"
+
 // defineHelp makes the help of all commands: one that fits a screen.
 func defineHelp(root *cobra.Command) {
 	root.PersistentFlags().BoolP("help", "h", false, "print this help")
@@ -52,7 +55,11 @@ func helpText(cmd *cobra.Command) string {
 	}
 	fmt.Fprintf(&b, "\nFlags:\n%s", listedFlags(cmd).FlagUsages())
 	if cmd.Annotations[helpFlags] != "" {
-		b.WriteString("and those of coap get: see coap get --help.\n")
+		rest := cmd.Annotations[helpRest]
+		if rest == "" {
+			rest = "those"
+		}
+		fmt.Fprintf(&b, "and %s of coap get: see coap get --help.\n", rest)
 	}
 	return b.String()
 }
@@ -64,6 +71,17 @@ func usageLine(cmd *cobra.Command) string {
 		line += " COMMAND"
 	}
 	return line
+}
+
+// allBut is a helpFlags of all flags but some.
+func allBut(flags *pflag.FlagSet, some ...string) string {
+	var names []string
+	flags.VisitAll(func(f *pflag.Flag) {
+		if !slices.Contains(some, f.Name) {
+			names = append(names, f.Name)
+		}
+	})
+	return strings.Join(append(names, "color"), " ")
 }
 
 // listedFlags returns the flags that the help of a command shows.

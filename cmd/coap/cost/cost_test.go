@@ -134,6 +134,10 @@ func TestOverTCP(t *testing.T) {
 	if got := names(OverTCP(l, 100, 2000, true, true)); strings.Join(got, "; ") != "request; response; response; ACK" {
 		t.Errorf("%v", got)
 	}
+	if got := names(OverTCP(l, 5*mss, 2*mss+1, true, true)); strings.Join(got, "; ") !=
+		"request; request; ACK; request; request; ACK; request; response; response; ACK; response; ACK" {
+		t.Errorf("%v", got)
+	}
 	for _, p := range OverTCP(l, 1, 1, false, false) {
 		if client := p.What == "SYN" || p.What == "request" || p.What == "ACK"; client && p.Up {
 			t.Errorf("%+v: the node is the server", p)

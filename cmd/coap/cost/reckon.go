@@ -85,7 +85,7 @@ func (s *Schedule) Life(l *Link, sum *Sum) float64 { return s.Capacity / s.Mean(
 const mss = 1280 - ipv6 - tcp
 
 // OverTCP returns the packets of a TCP connection that carries a request and a response:
-// the handshake, the segments, the acknowledgement that no segment carries, and the close.
+// the handshake, the segments, the acknowledgements that no segment carries, and the close.
 // In a connection that is kept open handshake and close are left out.
 func OverTCP(l *Link, request, response int, clientIsNode, keepOpen bool) []Packet {
 	var all []Packet
@@ -97,12 +97,16 @@ func OverTCP(l *Link, request, response int, clientIsNode, keepOpen bool) []Pack
 		add("SYN, ACK", false, 0, l.SYN)
 		add("ACK", true, 0, l.TCP)
 	}
-	for rest := request; rest > 0; rest -= mss {
-		add("request", true, min(rest, mss), l.TCP)
+	stream := func(what string, fromClient bool, bytes int) {
+		for sent := 1; bytes > 0; sent++ {
+			add(what, fromClient, min(bytes, mss), l.TCP)
+			if bytes -= mss; sent%2 == 0 && bytes > 0 {
+				add("ACK", !fromClient, 0, l.TCP) // of each second segment (RFC 5681 §4.2)
+			}
+		}
 	}
-	for rest := response; rest > 0; rest -= mss {
-		add("response", false, min(rest, mss), l.TCP)
-	}
+	stream("request", true, request)
+	stream("response", false, response)
 	if keepOpen {
 		add("ACK", true, 0, l.TCP)
 		return all
