@@ -202,6 +202,9 @@ func listenOn(ctx context.Context, addr string) ([]transport.Conn, error) {
 	if err != nil {
 		return nil, usageErrorf("--addr %q: say HOST:PORT, like :5683 or [::1]:5683", addr)
 	}
+	if err := checkFree(ctx, addr); err != nil {
+		return nil, err
+	}
 	shards, err := transport.ListenShards(ctx, "udp", addr, runtime.GOMAXPROCS(0), transport.Config{})
 	if err != nil {
 		return nil, ioError(err)
@@ -211,6 +214,20 @@ func listenOn(ctx context.Context, addr string) ([]transport.Conn, error) {
 		conns[i] = s
 	}
 	return conns, nil
+}
+
+// checkFree finds that another server listens on an address. Sockets that share a port, as
+// those of a server here do, would share its clients as well.
+func checkFree(ctx context.Context, addr string) error {
+	var alone net.ListenConfig
+	conn, err := alone.ListenPacket(ctx, "udp", addr)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return ioError(fmt.Errorf("another server listens on %s; choose a port with --addr", addr))
+	case err == nil:
+		conn.Close()
+	}
+	return nil // other errors come again
 }
 
 func closeAll(conns []transport.Conn) {

@@ -143,6 +143,21 @@ func TestServeFinishesWhatItHasBegun(t *testing.T) {
 	}
 }
 
+// Sockets of a server share a port; a second server would get some of its requests.
+func TestASecondServerIsRefused(t *testing.T) {
+	p := startServing(t, "serve", "--addr", "127.0.0.1:0")
+	_, addr, _ := strings.Cut(p.url, "://")
+	ctx, stop := context.WithTimeout(t.Context(), 10*time.Second)
+	defer stop()
+	var stderr bytes.Buffer
+	status := run(ctx, []string{"plugtest", "--addr", addr}, strings.NewReader(""), io.Discard, &stderr)
+	if want := "coap: another server listens on " + addr + "; choose a port with --addr\n"; status != exitIO || stderr.String() != want {
+		t.Errorf("status %d, %q, want %q", status, &stderr, want)
+	}
+	p.stop()
+	<-p.status
+}
+
 func TestServeRefusesWhatCannotWork(t *testing.T) {
 	taken, err := net.ListenPacket("udp4", "127.0.0.1:0")
 	if err != nil {
@@ -160,7 +175,7 @@ func TestServeRefusesWhatCannotWork(t *testing.T) {
 		{"plugtest --rate 1e10", exitUsage, "0.001 to 1e9"},
 		{"serve --addr localhost", exitUsage, `--addr "localhost": say HOST:PORT`},
 		{"serve --multicast --addr 127.0.0.1:0", exitUsage, "--multicast listens on all addresses"},
-		{"serve --addr " + taken.LocalAddr().String(), exitIO, "address already in use"},
+		{"serve --addr " + taken.LocalAddr().String(), exitIO, "another server listens on 127.0.0.1:"},
 		{"serve --write", exitUsage, "--write needs --dir DIR"},
 		{"serve --dir= --write", exitUsage, "--dir: say a directory"},
 		{"serve --max-body 1K", exitUsage, "--max-body needs --dir DIR --write"},

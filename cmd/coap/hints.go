@@ -84,6 +84,63 @@ var requestHints = map[string]string{
 	"6":               "write an IPv6 address into the URI: coap://[::1]/",
 }
 
+// commandHints are for single commands: flags of ping(8), of servers, of packet analysers
+// and of load generators for HTTP. They go before requestHints.
+var commandHints = map[string]map[string]string{
+	"ping": {
+		"n": "use --count N",
+		"w": "use -B SECONDS",
+		"W": "use --ack-timeout SECONDS",
+		"t": "pings go on until an interrupt; --count N ends them",
+		"s": "a ping has no payload (RFC 7252 §4.3)",
+		"q": "the summary comes at the end; pipe to tail -1",
+	},
+	"discover": {
+		"o": "redirect standard output: coap discover URI > FILE",
+		"e": "discovery has no payload; a query filters: ?rt=light",
+		"t": "discovery has no payload; -A is the format that is wanted",
+		"b": "coap get -b SIZE URI/.well-known/core asks for a block size",
+		"s": "coap observe URI follows a resource",
+	},
+	"serve":    servingHints,
+	"plugtest": servingHints,
+	"decode": {
+		"r": "use -f FILE",
+		"i": "decode captures nothing: tcpdump -w - -U udp port 5683 | coap decode -",
+		"w": "decode writes text; redirect standard output",
+		"p": "use --port PORT",
+		"v": "all is printed; --map shows each byte",
+		"x": "use --map",
+		"T": "use --json",
+	},
+	"bench": {
+		"c":           "use --ports N, and --window N for requests at once on each",
+		"concurrency": "use --ports N, and --window N for requests at once on each",
+		"connections": "use --ports N, and --window N for requests at once on each",
+		"d":           "use -s SECONDS; the payload is given with -e TEXT or -f FILE",
+		"z":           "use -s SECONDS",
+		"q":           "use --rate N",
+		"R":           "use --rate N",
+		"qps":         "use --rate N",
+		"b":           "block-wise transfer is not carried out; a first block is an answer",
+	},
+}
+
+var servingHints = map[string]string{
+	"p":         "use --addr :PORT",
+	"port":      "use --addr :PORT",
+	"A":         "use --addr ADDR:5683",
+	"a":         "use --addr ADDR:5683",
+	"bind":      "use --addr ADDR:5683",
+	"d":         "use --dir DIR",
+	"directory": "use --dir DIR",
+	"v":         "a server prints no messages; coap get -v does",
+	"k":         securityHint,
+	"c":         securityHint,
+	"cert":      securityHint,
+	"G":         "use --multicast",
+}
+
 const securityHint = "coaps:// is not supported yet"
 
 // isRequest is the annotation of the commands that send a request.
@@ -123,7 +180,11 @@ func rightValue(wrong *pflag.InvalidValueError) string {
 
 func unknownFlag(cmd *cobra.Command, unknown *pflag.NotExistError) error {
 	name := unknown.GetSpecifiedName()
-	if hint, ok := requestHints[name]; ok && cmd.Annotations[isRequest] != "" {
+	hint := commandHints[cmd.Name()][name]
+	if hint == "" && cmd.Annotations[isRequest] != "" {
+		hint = requestHints[name]
+	}
+	if hint != "" {
 		return usageErrorf("unknown flag %s: %s", dashed(name), hint)
 	}
 	if near := nearestFlag(cmd, name); near != "" {

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -148,6 +149,30 @@ func TestHintsAreForUnknownFlags(t *testing.T) {
 		if hint == "" {
 			t.Errorf("%s has no hint", dashed(name))
 		}
+	}
+}
+
+// The same of the hints for one command.
+func TestHintsOfCommandsAreForUnknownFlags(t *testing.T) {
+	for command, hints := range commandHints {
+		cmd, _, err := (&cli{}).rootCommand().Find([]string{command})
+		if err != nil || cmd.Name() != command {
+			t.Fatal(command, err)
+		}
+		for name, hint := range hints {
+			if len(name) == 1 && cmd.Flags().ShorthandLookup(name) != nil || cmd.Flags().Lookup(name) != nil {
+				t.Errorf("%s has %s", command, dashed(name))
+			}
+			if got := run(t.Context(), []string{command, dashed(name), "h"}, strings.NewReader(""), io.Discard, io.Discard); got != exitUsage {
+				t.Errorf("%s %s: status %d", command, dashed(name), got)
+			}
+			if strings.Contains(hint, "  ") || hint == "" {
+				t.Errorf("%s %s: %q", command, dashed(name), hint)
+			}
+		}
+	}
+	if got := command(t, "", "ping", "-n", "1", "h"); got.stderr != "coap: unknown flag -n: use --count N\n" {
+		t.Errorf("%+v", got)
 	}
 }
 

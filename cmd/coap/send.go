@@ -173,6 +173,9 @@ func parseURI(uri string) (message.URI, error) {
 		return message.URI{}, usageErrorf("%s", hint)
 	}
 	u, err := message.ParseURI(uri)
+	if host := bareIPv6(uri); err != nil && host != "" {
+		return u, usageErrorf("an IPv6 address in a URI has brackets: [%s]", host)
+	}
 	if err != nil {
 		return u, uriError(err)
 	}
@@ -192,6 +195,17 @@ func schemeHint(uri string) string {
 		return fmt.Sprintf("%s:// is not CoAP: write coap://%s, or ask a proxy with -P", scheme, rest)
 	}
 	return ""
+}
+
+// bareIPv6 returns the host of a URI that is an IPv6 address without brackets; empty: it is
+// none.
+func bareIPv6(uri string) string {
+	_, rest, _ := strings.Cut(uri, "://")
+	host, _, _ := strings.Cut(rest, "/")
+	if a, err := netip.ParseAddr(host); err != nil || !a.Is6() {
+		return ""
+	}
+	return host
 }
 
 func uriError(err error) error {

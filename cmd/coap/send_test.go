@@ -104,6 +104,8 @@ func TestExitStatuses(t *testing.T) {
 	}{
 		{"get coaps://h/x", exitUsage, "coaps:// is not supported yet"},
 		{"get mqtt://h/x", exitUsage, "scheme is neither coap nor coaps"},
+		{"get fe80::1/x", exitUsage, "an IPv6 address in a URI has brackets: [fe80::1]"},
+		{"get coap://::1", exitUsage, "an IPv6 address in a URI has brackets: [::1]"},
 		{"get http://h/x", exitUsage, "http:// is not CoAP: write coap://h/x, or ask a proxy with -P"},
 		{"get coap+tcp://h/x", exitUsage, "coap+tcp:// is not supported yet; coap:// is CoAP over UDP"},
 		{"get COAPS+WS://h/x", exitUsage, "coaps+ws:// is not supported yet"},
