@@ -18,11 +18,11 @@ const helpFlags = "help-flags"
 const helpRest = "help-rest"
 
 // defineHelp makes the help of all commands: one that fits a screen.
-func defineHelp(root *cobra.Command) {
+func (c *cli) defineHelp(root *cobra.Command) {
 	root.PersistentFlags().BoolP("help", "h", false, "print this help")
 	_ = root.PersistentFlags().MarkHidden("help")
 	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) {
-		_, _ = io.WriteString(cmd.OutOrStdout(), helpText(cmd)) // nobody is left to be told
+		_, c.helpErr = io.WriteString(c.stdout, helpText(cmd))
 	})
 }
 

@@ -23,6 +23,7 @@ type cli struct {
 	getenv         func(string) string
 	color          colorMode
 	transfer       *transfer // of the request under way; nil: there is none
+	helpErr        error     // of printing a help
 }
 
 // run carries out a command line without the program's name and returns the exit status.
@@ -45,6 +46,9 @@ func (c *cli) run(ctx context.Context, args []string) int {
 		root.SetArgs(withCommand(args))
 	}
 	err := root.ExecuteContext(ctx)
+	if err == nil {
+		err = ioError(c.helpErr)
+	}
 	if err != nil && err.Error() != "" {
 		fmt.Fprintln(c.stderr, "coap:", oneLine(err))
 	}
@@ -99,13 +103,14 @@ early, 130 interrupted.`,
 	root.SetErr(c.stderr)
 	root.SetFlagErrorFunc(flagError)
 	root.PersistentFlags().Var(&c.color, "color", "colour the output: auto, always or never")
-	defineHelp(root)
+	c.defineHelp(root)
 	for _, m := range requestMethods {
 		root.AddCommand(c.requestCommand(m, c.send))
 	}
 	root.AddCommand(c.observeCommand(), c.discoverCommand(), c.pingCommand(), c.decodeCommand(), c.versionCommand())
 	root.AddCommand(c.codesCommand(), c.costCommand(), c.serveCommand(), c.plugtestCommand(), c.demoCommand(), c.benchCommand(), c.manCommand())
-	root.AddCommand(scriptTopic())
+	root.AddCommand(c.completionCommand(), scriptTopic())
+	root.CompletionOptions.DisableDefaultCmd = true // ours has examples
 	defineCompletions(root)
 	return root
 }

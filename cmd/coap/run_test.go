@@ -60,6 +60,8 @@ func TestUsageErrorsAreOneLine(t *testing.T) {
 		{[]string{"decod"}, "did you mean coap decode?"},
 		{[]string{"nonsense"}, `unknown command "nonsense"`},
 		{[]string{"no\nsense"}, `unknown command "no\nsense"`},
+		{[]string{"completion", "csh"}, "completion takes a shell: bash, zsh, fish, powershell"},
+		{[]string{"completion"}, "completion takes a shell"},
 		{[]string{"version", "now"}, `version takes no argument, got "now"`},
 		{[]string{"version", "--quick"}, "unknown flag --quick; see coap version --help"},
 		{[]string{"decode", "--jsn"}, "unknown flag --jsn: did you mean --json?"},
@@ -129,7 +131,7 @@ type closedPipe struct{}
 func (closedPipe) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
 
 func TestOutputThatFailsIsALocalError(t *testing.T) {
-	for _, args := range [][]string{{"version"}, {"decode", "40000001"}, {"decode", "--json", "40000001"}} {
+	for _, args := range [][]string{{"version"}, {"--help"}, {"get", "-h"}, {"completion", "zsh"}, {"decode", "40000001"}, {"decode", "--json", "40000001"}} {
 		var stderr bytes.Buffer
 		status := run(t.Context(), args, strings.NewReader(""), closedPipe{}, &stderr)
 		if status != exitIO || !strings.Contains(stderr.String(), "closed pipe") {
