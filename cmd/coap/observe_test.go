@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -122,6 +123,26 @@ func TestObserveInterrupted(t *testing.T) {
 		}
 		sc.gone(t)
 		sc.wrote(t, "20\n20.5\n", "")
+	})
+}
+
+// A closedReader takes one line.
+type closedReader struct{ lines int }
+
+func (r *closedReader) Write(b []byte) (int, error) {
+	if r.lines++; r.lines > 1 {
+		return 0, &os.PathError{Op: "write", Path: "|1", Err: syscall.EPIPE}
+	}
+	return len(b), nil
+}
+
+// coap observe … | head -1 leaves no observer at the server either.
+func TestObserveWhileSomebodyReads(t *testing.T) {
+	observing(t, func(t *testing.T, sc *scene) {
+		sc.watcher.out = &closedReader{}
+		sc.sets(20.5)
+		sc.follow(t, t.Context(), "/value", exitPipe, time.Second)
+		sc.gone(t)
 	})
 }
 

@@ -49,10 +49,11 @@ func (c *cli) run(ctx context.Context, args []string) int {
 	if err == nil {
 		err = ioError(c.helpErr)
 	}
-	if err != nil && err.Error() != "" {
+	status := exitStatus(err)
+	if err != nil && err.Error() != "" && status != exitPipe { // coap … | head is no mistake
 		fmt.Fprintln(c.stderr, "coap:", oneLine(err))
 	}
-	return exitStatus(err)
+	return status
 }
 
 // oneLine returns the text of an error, which may quote what the user typed, without

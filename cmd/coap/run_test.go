@@ -140,6 +140,16 @@ func TestOutputThatFailsIsALocalError(t *testing.T) {
 	}
 }
 
+// A pipe that nobody reads any more ends the command without a word, as SIGPIPE would.
+func TestBrokenPipeIsQuiet(t *testing.T) {
+	for _, args := range [][]string{{"version"}, {"codes"}, {"--help"}, {"completion", "bash"}, {"decode", "40000001"}} {
+		var stderr bytes.Buffer
+		if status := run(t.Context(), args, strings.NewReader(""), &closedReader{lines: 1}, &stderr); status != exitPipe || stderr.Len() > 0 {
+			t.Errorf("%q: status %d, %q", args, status, &stderr)
+		}
+	}
+}
+
 func TestColorFlag(t *testing.T) {
 	tests := []struct {
 		mode     colorMode

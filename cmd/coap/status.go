@@ -19,6 +19,7 @@ const (
 	exitSecurity    = 7   // security
 	exitObservation = 8   // observation refused or ended early
 	exitInterrupted = 130 // interrupted by the user
+	exitPipe        = 141 // nobody reads standard output any more; shells say so for SIGPIPE
 )
 
 // A statusError ends the command with a status. A nil err ends it without a word, where
@@ -61,6 +62,8 @@ func exitStatus(err error) int {
 	switch {
 	case err == nil:
 		return exitOK
+	case errors.Is(err, syscall.EPIPE):
+		return exitPipe
 	case errors.As(err, &status):
 		return status.status
 	case errors.As(err, &path), errors.As(err, &errno):
