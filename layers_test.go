@@ -32,8 +32,9 @@ var layers = map[string][]string{
 	"problem":             {".", "message", "github.com/fxamacker/cbor/v2"},
 	"pcapng":              {"github.com/gopacket/gopacket"},
 	"transport/simnet":    {"peer", "transport"},
-	"coaptest":            {".", "message", "transport", "transport/simnet"},
+	"coaptest":            {".", "message", "transport", "transport/simnet", "internal/leak"},
 	"fuzz":                nil, // tests alone
+	"internal/leak":       nil, // for tests alone
 	"internal/load":       {"message", "peer", "transport", "golang.org/x/sys"},
 	"internal/transcript": nil, // for tests alone
 	"cmd/coap": {".", "message", "linkformat", "transport", "pcapng", "cmd/coap/cost", "cmd/coap/demo", "cmd/coap/files", "cmd/coap/lab",
@@ -66,10 +67,10 @@ var layers = map[string][]string{
 }
 
 // forTests is what any test may import besides what its package may, and its package.
-var forTests = []string{"pgregory.net/rapid", "github.com/google/go-cmp", "message", "peer", "transport", "transport/simnet", "internal/transcript"}
+var forTests = []string{"pgregory.net/rapid", "github.com/google/go-cmp", "message", "peer", "transport", "transport/simnet", "internal/leak", "internal/transcript"}
 
 // testHelpers may import the package testing outside test files.
-var testHelpers = []string{"coaptest", "internal/transcript"}
+var testHelpers = []string{"coaptest", "internal/leak", "internal/transcript"}
 
 // aboveRoot may also import the root package and coaptest in its tests: what they import.
 var aboveRoot = []string{".", "coaptest", "problem", "fuzz", "cmd/coap", "cmd/coap/demo", "cmd/coap/files", "cmd/coap/lab", "cmd/coap/plugtest", "cmd/coap/script", "internal/load",

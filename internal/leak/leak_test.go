@@ -1,10 +1,12 @@
-package coaptest
+package leak
 
 import (
 	"strings"
 	"testing"
 	"time"
 )
+
+func TestMain(m *testing.M) { Main(m) }
 
 // A goroutine of this module that waits is found, and no longer once it has ended.
 func TestLeftovers(t *testing.T) {

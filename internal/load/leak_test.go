@@ -1,0 +1,9 @@
+package load
+
+import (
+	"testing"
+
+	"github.com/motewire/coap/coaptest"
+)
+
+func TestMain(m *testing.M) { coaptest.Main(m) }

@@ -1,0 +1,9 @@
+package message
+
+import (
+	"testing"
+
+	"github.com/motewire/coap/internal/leak"
+)
+
+func TestMain(m *testing.M) { leak.Main(m) }
