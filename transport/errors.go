@@ -32,6 +32,24 @@ func (e *DeliveryError) Error() string {
 // Unwrap returns the cause.
 func (e *DeliveryError) Unwrap() error { return e.Err }
 
+// Transient reports whether this host had no room for the datagram at that moment: it is
+// lost like one that a router drops, and may be sent again.
+func (e *DeliveryError) Transient() bool {
+	if e.Reporter.IsValid() {
+		return false
+	}
+	for _, errno := range []syscall.Errno{syscall.ENOBUFS, syscall.ENOMEM, syscall.EAGAIN, wsaNoBuffers} {
+		if errors.Is(e.Err, errno) {
+			return true
+		}
+	}
+	return false
+}
+
+// wsaNoBuffers is WSAENOBUFS, what Windows calls ENOBUFS. No other system has an error of
+// this number.
+const wsaNoBuffers = syscall.Errno(10055)
+
 // ended returns the error of a call on a socket that is beyond use: net.ErrClosed itself
 // after Close, anything else named for the call.
 func ended(call string, err error) error {

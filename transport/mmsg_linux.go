@@ -31,7 +31,12 @@ type frames struct {
 	names    [MaxBatch]unix.RawSockaddrInet6 // an IPv4 socket's hold a RawSockaddrInet4
 	controls [MaxBatch]cmsgs
 	v6       bool // the socket's family; an IPv6 socket names IPv4 peers by mapped addresses
+	fault    fault
 }
+
+// A fault makes a call fail where it returns an error, as a host does that is short of
+// something. It is nil outside of tests.
+type fault func(trap uintptr) syscall.Errno
 
 func newFrames(v6 bool) *frames {
 	f := &frames{v6: v6}
@@ -60,6 +65,11 @@ func (f *frames) release(n int) {
 // call is recvmmsg or sendmmsg for messages from..to. Both descriptors and flags are
 // non-blocking, so the scheduler need not know of the call.
 func (f *frames) call(trap uintptr, fd uintptr, from, to int, flags uintptr) (int, syscall.Errno) {
+	if f.fault != nil {
+		if errno := f.fault(trap); errno != 0 {
+			return 0, errno
+		}
+	}
 	n, _, errno := syscall.RawSyscall6(trap, fd, uintptr(unsafe.Pointer(&f.hdrs[from])), uintptr(to-from), flags|unix.MSG_DONTWAIT, 0, 0)
 	if errno != 0 {
 		return 0, errno

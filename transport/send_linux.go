@@ -29,6 +29,7 @@ func (b *mmsg) sender() *sender {
 		return s
 	}
 	s := &sender{frames: newFrames(b.v6)}
+	s.fault = b.reader.fault
 	s.boundOnce = s.attempt
 	s.boundUntil = func(fd uintptr) bool {
 		s.attempt(fd)
