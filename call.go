@@ -207,7 +207,7 @@ func (s *shard) begin(c *call, options *optionList, r *Request, expect reliabili
 // send encodes into the shard's scratch buffer, under its lock.
 func (s *shard) send(c *call, options *optionList, r *Request, expect reliability.Expect, out *outbox) error {
 	if s.closed {
-		return ErrClosed
+		return s.whyClosed()
 	}
 	now := time.Now()
 	c.began, c.token = now, r.call.token
@@ -277,7 +277,7 @@ func (s *shard) wait(ctx context.Context, c *call) (done bool, err error) {
 	s.eng.cancel(time.Now(), c)
 	c.over = true
 	if ctx.Err() == nil {
-		return false, ErrClosed
+		return false, s.whyClosed()
 	}
 	err = context.Cause(ctx)
 	if c.attempts == 0 && s.eng.ep.IDsExhausted(time.Now(), c.to) {

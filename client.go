@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -61,6 +62,7 @@ type Client struct {
 
 	entropy   func([]byte)   // see core
 	departing sync.WaitGroup // observations, until they are cancelled at the server
+	broken    sync.WaitGroup // goroutines of sockets that are beyond use
 	closing   chan struct{}  // closed by Close; made with core
 
 	mu     sync.Mutex
@@ -288,7 +290,7 @@ func (c *Client) collect(ctx context.Context, s *shard, call *call, yield func(*
 		case <-ctx.Done():
 			return nil
 		case <-s.done:
-			return ErrClosed
+			return s.whyClosed()
 		}
 	}
 }
@@ -316,6 +318,7 @@ func (c *Client) Close() error {
 		s.close()
 		s.goroutines.Wait()
 	}
+	c.broken.Wait()
 	return nil
 }
 
@@ -366,6 +369,7 @@ func (c *Client) shard(ctx context.Context, to peer.Addr) (*shard, error) {
 	if !to.Is4() {
 		network, family = "udp6", &c.shards[1]
 	}
+	*family = slices.DeleteFunc(*family, c.lost)
 	for _, s := range *family {
 		if !s.exhausted(to) {
 			return s, nil
@@ -380,6 +384,18 @@ func (c *Client) shard(ctx context.Context, to peer.Addr) (*shard, error) {
 	}
 	*family = append(*family, s)
 	return s, nil
+}
+
+// lost reports whether the socket of a shard is beyond use: another one takes its place.
+// The client still waits for its handlers.
+func (c *Client) lost(s *shard) bool {
+	select {
+	case <-s.done:
+		c.broken.Go(s.goroutines.Wait)
+		return true
+	default:
+		return false
+	}
 }
 
 func (c *Client) open(ctx context.Context, network string) (*shard, error) {

@@ -78,6 +78,19 @@ func unreachable(err error) bool {
 	return d.Type == unreachable6
 }
 
+// lostHere reports whether a datagram that this host refused to send counts as lost on the
+// way, so that it is sent again as far as it is Confirmable. A refusal for want of room is no
+// worse than a router's; and an interface that is down says nothing about a client: who
+// observes goes on once it is up. Whoever waits for a response is told at once.
+func lostHere(err error, datagram []byte) bool {
+	confirmable, code := datagram[0]>>4&3 == byte(message.Confirmable), message.Code(datagram[1])
+	if code.IsResponse() {
+		return true
+	}
+	var d *transport.DeliveryError
+	return confirmable && errors.As(err, &d) && d.Transient()
+}
+
 // dispatch hands a well-formed message to the message layer.
 func (e *engine) dispatch(now time.Time, p *transport.Packet, x *exchange) bool {
 	verdict := e.ep.Receive(now, p.Peer, p.Multicast, &x.view)

@@ -21,7 +21,8 @@ var (
 	// ErrResponseTimeout: the request arrived, or was Non-confirmable, and no response
 	// came (RFC 7252 §5.2.2).
 	ErrResponseTimeout = reliability.ErrResponseTimeout
-	// ErrUnreachable: the network said that the message did not arrive.
+	// ErrUnreachable: the network said that the message did not arrive, or this host would
+	// not send it. errors.Is finds the system's error, too.
 	ErrUnreachable = reliability.ErrUnreachable
 	// ErrMessageIDsExhausted: all message IDs towards the peer are in use and the
 	// context ended before one became free (RFC 7252 §4.4).
@@ -44,7 +45,8 @@ var (
 	// ErrCriticalOption: the response has a critical option that the client does not
 	// recognize, and was rejected (RFC 7252 §5.4.1).
 	ErrCriticalOption = errors.New("coap: unrecognized critical option in the response")
-	// ErrClosed: the client or server was closed.
+	// ErrClosed: the client or server was closed, or its socket is beyond use, which the
+	// error then says; a client opens another one for its next request.
 	ErrClosed = errors.New("coap: closed")
 	// ErrURL: the request's URL can't be used.
 	ErrURL = errors.New("coap: unusable URL")

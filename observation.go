@@ -257,7 +257,7 @@ func (o *observing) follow(ctx context.Context, yield func(*Response, error) boo
 		case <-o.client.closing:
 			err = ErrClosed
 		case <-o.shard.done:
-			err = ErrClosed
+			err = o.shard.whyClosed()
 		}
 		if errors.Is(err, errLeft) {
 			return nil

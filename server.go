@@ -95,7 +95,8 @@ func (s *Server) ListenAndServe(ctx context.Context, addr string) error {
 }
 
 // Serve serves sockets until the context ends or Shutdown is called, and then returns
-// nil; an error says why it could not start, or that all sockets broke. Several sockets
+// nil; an error says why it could not start, or that all sockets broke, as those do that
+// somebody else closes. Several sockets
 // on one port are one server. Serve closes them. It may be called once.
 func (s *Server) Serve(ctx context.Context, conns ...transport.Conn) error {
 	if err := s.start(conns); err != nil {
@@ -132,7 +133,7 @@ func (s *Server) broken() error {
 		shard.mu.Lock()
 		err := shard.cause
 		shard.mu.Unlock()
-		if err != nil && !errors.Is(err, net.ErrClosed) {
+		if err != nil {
 			return fmt.Errorf("coap: all sockets are beyond use: %w", err)
 		}
 	}

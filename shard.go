@@ -1,8 +1,7 @@
 package coap
 
 import (
-	"errors"
-	"net"
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -31,7 +30,7 @@ type shard struct {
 	closed bool
 	// notifying says that a goroutine sends notifications.
 	notifying bool
-	cause     error // why the socket is beyond use
+	cause     error // why the socket is beyond use; nil where the shard was closed
 
 	// serving says which handler runs in place, as sequence<<8 | job<<1 | 1; 0: none. The
 	// reader sets it and swaps 0 in when the handler has returned; the watch swaps 0 in
@@ -127,15 +126,28 @@ func (s *shard) read(b *batch) {
 	}
 }
 
-// broken closes a shard whose socket is beyond use.
+// broken ends a shard whose socket can't be read: it was closed with the shard, or is
+// beyond use.
 func (s *shard) broken(err error) {
-	if !errors.Is(err, net.ErrClosed) {
-		s.core.logError("coap: socket", err)
-	}
 	s.mu.Lock()
-	s.cause = err
+	beyondUse := !s.closed
+	if beyondUse {
+		s.cause = err
+	}
 	s.mu.Unlock()
-	s.close()
+	if beyondUse {
+		s.core.logError("coap: socket", err)
+		s.close()
+	}
+}
+
+// whyClosed returns ErrClosed, and why the socket was beyond use, if it was. The caller
+// holds mu or knows that done is closed.
+func (s *shard) whyClosed() error {
+	if s.cause == nil {
+		return ErrClosed
+	}
+	return fmt.Errorf("%w: the socket is beyond use: %w", ErrClosed, s.cause)
 }
 
 // process handles n packets. It reports false when the reader's role has been taken.
@@ -421,7 +433,7 @@ func (s *shard) refused(out *outbox) {
 func (s *shard) unreachable(packets []transport.Packet) {
 	s.input(func(now time.Time, _ *outbox) {
 		for _, p := range packets {
-			if p.Err != nil {
+			if p.Err != nil && !lostHere(p.Err, p.Buf[:p.N]) {
 				s.eng.ep.Unreachable(now, p.Peer, p.Buf[:p.N], p.Err)
 			}
 		}
@@ -452,7 +464,7 @@ func (s *shard) close() {
 	if s.eng.serves {
 		s.eng.closeTransfers()
 	}
-	if err := s.conn.Close(); err != nil {
+	if err := s.conn.Close(); err != nil && s.cause == nil {
 		s.core.logError("coap: close", err)
 	}
 }
