@@ -41,8 +41,8 @@ type Limits struct {
 	// TransferBytes is the memory for unfinished request bodies, and as much again for
 	// responses of which further blocks may be asked for, a quarter of which notifications
 	// may take; TransferBytesPerPeer is the share of one client endpoint in the former. At
-	// the limit a block gets 5.03, a response goes and its later blocks get 4.08 or are made
-	// anew. Each socket has an equal part, and room for two bodies of BodyBytes at least. At
+	// the limit an upload goes that has stood still for 10 s, else a block gets 5.03; a
+	// response goes and its later blocks get 4.08 or are made anew. Each socket has an equal part, and room for two bodies of BodyBytes at least. At
 	// least twice BodyBytes. Defaults 64 MiB, 4 MiB, or that.
 	TransferBytes, TransferBytesPerPeer int
 	// TransferTimeout is how long a transfer is kept without a further block. Default

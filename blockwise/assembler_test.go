@@ -394,6 +394,38 @@ func TestBusy(t *testing.T) {
 	}
 }
 
+// Slow loris: endpoints that hold all the memory by a block now and then, or by the same one
+// again, give way to one that gets on, the slowest first. What gets on gives way to nobody.
+func TestStalledUploadsGiveWay(t *testing.T) {
+	b, up := newBench(t, Config{MaxBody: 4 << 10, MaxBytes: 16 << 10, MaxBytesPerPeer: 8 << 10}), body(1, 4<<10)
+	send := func(client, num int, want Outcome) {
+		t.Helper()
+		b.from = peerNumber(client)
+		b.want(b.put(up[num*1024:num*1024+1024], blockOption(message.Block1, num, num < 3, 1024)), want)
+	}
+	for client := range 3 { // each takes 4 KiB, and what it takes to keep them
+		for num := range 3 {
+			send(client, num, Continue)
+		}
+		b.now = b.now.Add(time.Second)
+	}
+	send(3, 0, Continue)
+	send(3, 1, Continue)
+	send(3, 2, Busy)
+	b.now = b.now.Add(stalledAfter - 4*time.Second)
+	send(0, 2, Continue) // a duplicate
+	send(3, 2, Busy)
+	b.now = b.now.Add(time.Second)
+	send(3, 2, Continue)
+	send(0, 3, Incomplete)
+	send(3, 3, Complete)
+	send(1, 3, Complete)
+	send(2, 3, Complete)
+	if s := b.a.Stats(); s.Evicted != 1 || s.Busy != 2 || s.Transfers != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
 // One client uses up its own share alone.
 func TestBusyPeer(t *testing.T) {
 	b, up := newBench(t, Config{MaxBody: 4 << 10, MaxBytes: 64 << 10, MaxBytesPerPeer: 8 << 10}), body(1, 4<<10)

@@ -57,9 +57,12 @@ func (a *Assembler) extend(now time.Time, e *entry[transfer], b message.Block, p
 	if t.stream != 0 {
 		r.Chunk = fresh
 	}
-	if b.More && len(fresh) == 0 {
+	if b.More && len(fresh) == 0 { // brings nothing, and keeps nothing alive
 		a.stats.Duplicates++
-	} else if !a.take(e, b, payload, fresh, limit) {
+		r.Outcome, r.Block1.More = Continue, true
+		return r
+	}
+	if !a.take(now, e, b, payload, fresh, limit) {
 		r = Result{Outcome: Busy, Blockwise: true, Block1: r.Block1, MaxAge: busyMaxAge}
 		if t.received() == 0 {
 			a.stats.Started--
@@ -77,10 +80,10 @@ func (a *Assembler) extend(now time.Time, e *entry[transfer], b message.Block, p
 
 // take appends to the body, or replaces the newest block of a stream. It reports false
 // where there is no memory.
-func (a *Assembler) take(e *entry[transfer], b message.Block, payload, fresh []byte, limit int) bool {
+func (a *Assembler) take(now time.Time, e *entry[transfer], b message.Block, payload, fresh []byte, limit int) bool {
 	t := &e.value
 	if t.stream == 0 {
-		if !a.reserve(e, len(t.body)+len(fresh), limit) {
+		if !a.reserve(now, e, len(t.body)+len(fresh), limit) {
 			return false
 		}
 		t.body = append(t.body, fresh...)
@@ -89,7 +92,7 @@ func (a *Assembler) take(e *entry[transfer], b message.Block, payload, fresh []b
 	if !b.More {
 		return true // nothing comes after it
 	}
-	if !a.reserve(e, len(payload), limit) {
+	if !a.reserve(now, e, len(payload), limit) {
 		return false
 	}
 	t.base, t.body = b.Offset(), append(t.body[:0], payload...)
@@ -97,20 +100,45 @@ func (a *Assembler) take(e *entry[transfer], b message.Block, payload, fresh []b
 }
 
 // reserve makes room for a body of n bytes, which is up to the limit.
-func (a *Assembler) reserve(e *entry[transfer], n, limit int) bool {
+func (a *Assembler) reserve(now time.Time, e *entry[transfer], n, limit int) bool {
 	t := &e.value
 	old := t.body
 	if n <= cap(old) {
 		return true
 	}
-	most := min(a.cfg.MaxBytes-a.live.all.bytes, a.cfg.MaxBytesPerPeer-e.peer.bytes) + cap(old)
 	size := min(roundUp(max(n, minBuffer)), max(n, limit))
-	if size > most {
+	if size > a.cfg.MaxBytesPerPeer-e.peer.bytes+cap(old) {
 		return false
 	}
+	for size > a.cfg.MaxBytes-a.live.all.bytes+cap(old) {
+		if !a.displace(now, e) {
+			return false
+		}
+	}
+	most := min(a.cfg.MaxBytes-a.live.all.bytes, a.cfg.MaxBytesPerPeer-e.peer.bytes) + cap(old)
 	t.body = append(a.buffers.take(size, most), old...)
 	a.live.charge(e, e.bytes+cap(t.body)-cap(old))
 	a.buffers.give(old)
+	return true
+}
+
+// stalledAfter is how long a transfer may go without progress before another one may have
+// its memory: the first two retransmissions of a block come earlier (RFC 7252 §4.2).
+const stalledAfter = 10 * time.Second
+
+// displace gives up the transfer that was without progress for longest, other than e, and
+// reports false where none is stalled. Who sends a block now and then can't hold the memory
+// that others need, while those that get on are not given up for newcomers.
+func (a *Assembler) displace(now time.Time, e *entry[transfer]) bool {
+	oldest := a.live.all.oldest
+	if oldest == e {
+		oldest = e.links[ofAll].newer
+	}
+	if oldest == nil || now.Sub(oldest.used) < stalledAfter {
+		return false
+	}
+	a.stats.Evicted++
+	a.end(oldest, ErrEvicted)
 	return true
 }
 

@@ -64,8 +64,10 @@
 // # Limits
 //
 // Both tables of a server have a bound on entries, on entries per peer and on bytes, and an
-// idle time, by default EXCHANGE_LIFETIME, that begins anew with each block. At a bound on
-// entries the one that was idle for longest goes, of the same peer where it is that peer's
-// bound. Where the bytes of unfinished bodies reach their bound, further blocks get 5.03, for
-// otherwise uploads would push out each other and none would end. Stats count all of it.
+// idle time, by default EXCHANGE_LIFETIME, that begins anew with each block that brings
+// something new. At a bound on entries the one that was idle for longest goes, of the same
+// peer where it is that peer's bound. Where the bytes of unfinished bodies reach their bound,
+// one that has brought nothing new for 10 s goes, so that nobody holds the memory by a block
+// now and then; where none has, further blocks get 5.03, for otherwise uploads would push out
+// each other and none would end. Stats count all of it.
 package blockwise

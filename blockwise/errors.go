@@ -21,7 +21,7 @@ var (
 	ErrRestarted = errors.New("blockwise: upload restarted")
 	// ErrExpired says that no block came for Config.IdleTimeout.
 	ErrExpired = errors.New("blockwise: transfer timed out")
-	// ErrEvicted says that a newer transfer took the place of this one.
+	// ErrEvicted says that another transfer took the place of this one, or its memory.
 	ErrEvicted = errors.New("blockwise: transfer evicted")
 	// ErrConfig is wrapped by what constructors return for impossible values.
 	ErrConfig = errors.New("blockwise: impossible configuration")

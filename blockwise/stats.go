@@ -10,7 +10,7 @@ type Stats struct {
 	Repeated   uint64 // last blocks of bodies that were complete
 	Restarted  uint64 // transfers given up for a new block 0 of the same
 	Expired    uint64 // transfers that were idle for too long
-	Evicted    uint64 // transfers that made room for others
+	Evicted    uint64 // transfers that made room for others, in the list or in memory
 	Abandoned  uint64 // streams ended by End
 
 	Incomplete uint64 // requests answered with 4.08
