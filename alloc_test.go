@@ -102,7 +102,8 @@ func feedTo(tb testing.TB, server *coap.Server, path ...string) *feed {
 	f := newFeed(d)
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	server.Handler, server.Limits.DedupBytes = mux, 2<<20
+	// An Acknowledgement by itself, on a busy machine, would be taken for the answer.
+	server.Handler, server.Limits.DedupBytes, server.AckDelay = mux, 2<<20, time.Minute
 	go func() { done <- server.Serve(ctx, f) }()
 	tb.Cleanup(func() {
 		stop()
@@ -126,7 +127,7 @@ func TestServerAllocations(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := feedServer(t, path...)
 			for _, batch := range []int{1, 64} {
-				if n := testing.AllocsPerRun(1000, func() { f.deliver(batch) }); n != 0 {
+				if n := testing.AllocsPerRun(1000, func() { f.deliver(batch) }); n != 0 && !underRace() {
 					t.Errorf("%v allocations per %d requests", n, batch)
 				}
 			}
@@ -142,7 +143,7 @@ func TestForgedRequestAllocations(t *testing.T) {
 	for _, mode := range []coap.AddressValidation{coap.SmallBlocks, coap.EchoLarge, coap.EchoAlways} {
 		f := feedTo(t, &coap.Server{AddressValidation: mode}, "hello")
 		for _, batch := range []int{1, 64} {
-			if n := testing.AllocsPerRun(1000, func() { f.deliver(batch) }); n != 0 {
+			if n := testing.AllocsPerRun(1000, func() { f.deliver(batch) }); n != 0 && !underRace() {
 				t.Errorf("mode %d: %v allocations per %d requests", mode, n, batch)
 			}
 		}
@@ -252,7 +253,8 @@ func echoClient(tb testing.TB) *coap.Client {
 	return c
 }
 
-// underRace reports whether the race detector is on.
+// underRace reports whether the race detector is on. It allocates itself, and has sync.Pool
+// drop one thing in four: tests that count allocations then run for what else it finds.
 func underRace() bool {
 	info, ok := debug.ReadBuildInfo()
 	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})

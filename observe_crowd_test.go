@@ -256,7 +256,10 @@ func TestObserveNotifyAllocations(t *testing.T) {
 	}
 	for name, policy := range map[string]coap.NotifyPolicy{"non": allNonConfirmable, "con": allConfirmable} {
 		t.Run(name, func(t *testing.T) {
-			const clients = 10_000
+			clients := 10_000
+			if underRace() {
+				clients /= 10
+			}
 			change := notifyingCrowd(t, clients, policy)
 			for range 10 {
 				change()
@@ -265,9 +268,9 @@ func TestObserveNotifyAllocations(t *testing.T) {
 			t.Logf("%v allocations per change of %d observers", n, clients)
 			limit := float64(allocationsPerChange)
 			if policy == allConfirmable {
-				limit += clients/exchangesPerChunk + 1
+				limit += float64(clients/exchangesPerChunk + 1)
 			}
-			if n > limit {
+			if n > limit && !underRace() {
 				t.Errorf("%v allocations per change, want at most %v", n, limit)
 			}
 		})
