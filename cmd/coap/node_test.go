@@ -20,6 +20,12 @@ import (
 // node serves the resources of these tests on loopback and returns its URI.
 func node(t *testing.T, groups ...coap.Group) (uri string) {
 	t.Helper()
+	return serving(t, resources(), groups...)
+}
+
+// serving is node for a handler.
+func serving(t *testing.T, h coap.Handler, groups ...coap.Group) (uri string) {
+	t.Helper()
 	address := "127.0.0.1:0"
 	if groups != nil {
 		address = ":0"
@@ -28,7 +34,7 @@ func node(t *testing.T, groups ...coap.Group) (uri string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := &coap.Server{Handler: resources(), Groups: groups, Params: coap.Params{DefaultLeisure: -1}}
+	srv := &coap.Server{Handler: h, Groups: groups, Params: coap.Params{DefaultLeisure: -1}}
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(context.Background(), conn) }()
 	t.Cleanup(func() {
