@@ -37,6 +37,8 @@ var layers = map[string][]string{
 	"internal/leak":       nil, // for tests alone
 	"internal/load":       {"message", "peer", "transport", "golang.org/x/sys"},
 	"internal/transcript": nil, // for tests alone
+	"internal/storm":      nil,
+	"internal/soak":       {".", "message", "peer", "transport", "internal/storm"},
 	"cmd/coap": {".", "message", "linkformat", "transport", "pcapng", "cmd/coap/cost", "cmd/coap/demo", "cmd/coap/files", "cmd/coap/lab",
 		"cmd/coap/ladder", "cmd/coap/overhttp", "cmd/coap/plugtest", "cmd/coap/script", "cmd/coap/senml", "internal/load",
 		"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/gopacket/gopacket", "github.com/fxamacker/cbor/v2", "golang.org/x/term"},
@@ -73,7 +75,7 @@ var forTests = []string{"pgregory.net/rapid", "github.com/google/go-cmp", "messa
 var testHelpers = []string{"coaptest", "internal/leak", "internal/transcript"}
 
 // aboveRoot may also import the root package and coaptest in its tests: what they import.
-var aboveRoot = []string{".", "coaptest", "problem", "fuzz", "cmd/coap", "cmd/coap/demo", "cmd/coap/files", "cmd/coap/lab", "cmd/coap/plugtest", "cmd/coap/script", "internal/load",
+var aboveRoot = []string{".", "coaptest", "problem", "fuzz", "cmd/coap", "cmd/coap/demo", "cmd/coap/files", "cmd/coap/lab", "cmd/coap/plugtest", "cmd/coap/script", "internal/load", "internal/soak", "internal/storm",
 	"docs", "examples", "examples/handlertest"}
 
 // withoutIO are the standard library's packages that no protocol package imports, as time
