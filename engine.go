@@ -161,10 +161,12 @@ func (e *engine) malformed(now time.Time, p *transport.Packet, x *exchange, err 
 // (RFC 7252 §4.6), anything else Confirmable with a Reset.
 func (e *engine) truncated(now time.Time, p *transport.Packet, x *exchange) bool {
 	end := min(p.N, 4+int(p.Buf[0]&15))
-	if err := x.view.Parse(p.Buf[:end]); err != nil || !x.view.Code().IsRequest() {
-		e.ep.Malformed(now, p.Peer, p.Multicast, &x.view, &message.FormatError{
-			Offset: p.N, Intact: err == nil, Err: message.ErrTruncated,
-		})
+	if err := x.view.Parse(p.Buf[:end]); err != nil {
+		e.malformed(now, p, x, err)
+		return false
+	}
+	if !x.view.Code().IsRequest() {
+		e.malformed(now, p, x, &message.FormatError{Offset: p.N, Intact: true, Err: message.ErrTruncated})
 		return false
 	}
 	if !e.dispatch(now, p, x) {

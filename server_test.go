@@ -243,6 +243,10 @@ func TestTruncatedDatagram(t *testing.T) {
 		if v := p.receive(0); v.Type() != message.Reset || v.ID() != 3 {
 			t.Errorf("%v", v)
 		}
+		p.send(append([]byte{0x40, 0xe1, 0, 5}, long...)) // a reserved code, §12.1
+		if v := p.receive(0); v.Type() != message.Reset || v.ID() != 5 {
+			t.Errorf("%v", v)
+		}
 		p.send(datagram(t, message.NonConfirmable, message.Content, 4, tokenOf(7), long))
 		p.send(append([]byte{0x80}, long...))
 		p.silence(time.Minute)
