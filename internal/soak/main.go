@@ -35,6 +35,7 @@ var shortened = coap.Params{AckTimeout: 400 * time.Millisecond, MaxRetransmit: 3
 type config struct {
 	lasts   time.Duration
 	every   time.Duration // between samples
+	rest    time.Duration // of a client between requests
 	hostile int           // datagrams a second
 	seed    uint64
 	params  coap.Params
@@ -48,7 +49,8 @@ func main() {
 	cfg := config{params: shortened, serverConns: loopbackServer, clientConn: loopbackClient}
 	flag.DurationVar(&cfg.lasts, "for", time.Minute, "how `long` to run")
 	flag.DurationVar(&cfg.every, "every", 10*time.Second, "the `time` between samples")
-	flag.IntVar(&cfg.hostile, "hostile", 2000, "hostile `datagrams` a second")
+	flag.DurationVar(&cfg.rest, "rest", 50*time.Millisecond, "the `time` between the requests of one of nine clients")
+	flag.IntVar(&cfg.hostile, "hostile", 500, "hostile `datagrams` a second")
 	flag.Uint64Var(&cfg.seed, "seed", 1, "of the hostile datagrams")
 	rfc := flag.Bool("rfc", false, "the RFC's transmission parameters, not shortened ones")
 	file := flag.String("o", "", "write the table to this `file`, too")

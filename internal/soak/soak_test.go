@@ -27,7 +27,7 @@ func soak(t *testing.T, leak func()) (problems []string, table string) {
 		var out strings.Builder
 		var err error
 		problems, err = run(t.Context(), config{
-			lasts: 100 * time.Second, every: 4 * time.Second, hostile: 150, seed: 1, params: shortened, leak: leak, clientConn: listen,
+			lasts: 100 * time.Second, every: 4 * time.Second, rest: 20 * time.Millisecond, hostile: 150, seed: 1, params: shortened, leak: leak, clientConn: listen,
 			serverConns: func(ctx context.Context) ([]transport.Conn, error) {
 				conn, err := listen(ctx, "udp4")
 				return []transport.Conn{conn}, err
@@ -78,10 +78,10 @@ func TestVerdict(t *testing.T) {
 	}
 	for want, change := range map[string]func(*sample, int){
 		"":                      func(*sample, int) {},
-		"heap grew":             func(s *sample, i int) { s.heap += uint64(i) * 80 << 10 },
+		"heap grew":             func(s *sample, i int) { s.heap += uint64(i) * 160 << 10 },
 		"goroutines grew":       func(s *sample, i int) { s.goroutines += i },
 		"files grew":            func(s *sample, i int) { s.files += i / 3 },
-		"observers grew":        func(s *sample, i int) { s.observers += i },
+		"observers grew":        func(s *sample, i int) { s.observers += 2 * i },
 		"transfers grew":        func(s *sample, i int) { s.transfers += 3 * i },
 		"messages grew":         func(s *sample, i int) { s.remembered += 100 * i },
 		"exchanges grew":        func(s *sample, i int) { s.exchanges += 5 * i },

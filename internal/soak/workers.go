@@ -98,7 +98,7 @@ func (s *site) repeat(ctx context.Context, w work) {
 	for ctx.Err() == nil {
 		c := s.newClient()
 		for range perClient {
-			if !pause(ctx, 10*time.Millisecond) {
+			if !pause(ctx, s.cfg.rest) {
 				break
 			}
 			s.ended(w.name, s.request(c, w))
