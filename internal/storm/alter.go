@@ -26,7 +26,7 @@ func (m *Mutator) alter() {
 			f.add(o.number, o.value)
 		}
 	case 8: // unknown: critical or elective, by its lowest bit (RFC 7252 §5.4.6)
-		f.add(65000+m.rng.IntN(500), m.noise(9))
+		f.add(65000+m.rng.IntN(600), m.noise(9)) // or above all numbers
 	case 9:
 		m.alterBlock()
 	case 10:
