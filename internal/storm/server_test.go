@@ -160,9 +160,15 @@ func checkLimits(t *testing.T, n coap.Stats) {
 	}
 }
 
+// telling is how many datagrams a storm needs to meet all that it was made for.
+const telling = 100_000
+
 // checkReached: the storm met what it was made for.
 func checkReached(t *testing.T, n *coap.Stats) {
 	t.Helper()
+	if *datagrams < telling {
+		return
+	}
 	m := &n.Messages
 	for name, count := range map[string]uint64{
 		"malformed": m.Malformed, "pings": m.Pings, "duplicates": m.DuplicatesConfirmable, "Non-confirmable duplicates": m.DuplicatesNonConfirmable,
