@@ -16,6 +16,21 @@ import (
 	"github.com/motewire/coap/transport/simnet"
 )
 
+// A reply is an Acknowledgement or a Reset with a message ID.
+type reply struct {
+	typ byte
+	id  uint16
+}
+
+// verdicts are a set.
+type verdicts uint8
+
+func (s verdicts) with(v verdict) verdicts { return s | 1<<v }
+func (s verdicts) has(v verdict) bool      { return s>>v&1 != 0 }
+
+// replyTo is the type of what answers a Confirmable message.
+var replyTo = map[verdict]byte{answer: ack, rejection: rst}
+
 // An attacker sends a storm and holds every answer against the oracle.
 type attacker struct {
 	t       *testing.T
@@ -28,10 +43,10 @@ type attacker struct {
 	mutator  *Mutator
 	count    int
 	last     [32][]byte
-	resets   map[uint16]int // that must come, now
-	maybe    map[uint16]int // Resets and Acknowledgements that may come
-	owed     map[uint16]int // Acknowledgements that must come, as long as nothing says what was asked
-	seen     map[uint32]bool
+	resets   map[uint16]int      // that must come, now
+	maybe    map[reply]int       // that may come
+	owed     map[uint16]int      // Acknowledgements that must come, as long as nothing says what was asked
+	seen     map[uint32]verdicts // of the messages with a type and message ID so far
 	tokens   map[string]bool
 	messages map[uint16]int // transmissions of the server's own Confirmable messages
 }
@@ -68,8 +83,8 @@ func (a *attacker) forget() {
 			a.fail("message %#04x was never acknowledged", id)
 		}
 	}
-	a.resets, a.maybe, a.owed = map[uint16]int{}, map[uint16]int{}, map[uint16]int{}
-	a.seen, a.tokens, a.messages = map[uint32]bool{}, map[string]bool{}, map[uint16]int{}
+	a.resets, a.maybe, a.owed = map[uint16]int{}, map[reply]int{}, map[uint16]int{}
+	a.seen, a.tokens, a.messages = map[uint32]verdicts{}, map[string]bool{}, map[uint16]int{}
 }
 
 // fail tells how to run the storm again, and the last datagrams.
@@ -116,10 +131,14 @@ func (a *attacker) note(d []byte, info datagramInfo) {
 	}
 	if info.remember {
 		key := uint32(info.typ)<<16 | uint32(info.id)
-		again := a.seen[key]
-		a.seen[key] = true
-		if again && info.typ == con { // §4.5: like the first one, which may be in hand
-			a.maybe[info.id]++
+		so := a.seen[key]
+		a.seen[key] = so.with(info.verdict)
+		if so != 0 && info.typ == con { // §4.5: like one before, which may be in hand, or like itself where these were forgotten
+			for v, typ := range replyTo {
+				if a.seen[key].has(v) {
+					a.maybe[reply{typ, info.id}]++
+				}
+			}
 			return
 		}
 	}
@@ -129,7 +148,7 @@ func (a *attacker) note(d []byte, info datagramInfo) {
 	case answer:
 		a.owed[info.id]++
 	case mayReset:
-		a.maybe[info.id]++
+		a.maybe[reply{rst, info.id}]++
 	case silence, mayRespond:
 	}
 }
@@ -176,11 +195,11 @@ func (a *attacker) judge(d []byte) {
 	id := uint16(v.ID())
 	switch v.Type() {
 	case message.Reset:
-		if !use(a.resets, id) && !use(a.maybe, id) {
+		if !use(a.resets, id) && !use(a.maybe, reply{rst, id}) {
 			a.fail("%v rejects nothing", &v)
 		}
 	case message.Acknowledgement:
-		if !use(a.owed, id) && !use(a.maybe, id) {
+		if !use(a.owed, id) && !use(a.maybe, reply{ack, id}) {
 			a.fail("%v acknowledges nothing", &v)
 		}
 		if v.Code() != message.Empty && !a.tokens[string(v.TokenBytes())] {
@@ -198,11 +217,11 @@ func (a *attacker) judge(d []byte) {
 	}
 }
 
-// use takes one of what may come with a message ID, and reports whether there was one.
-func use(from map[uint16]int, id uint16) bool {
-	if from[id] == 0 {
+// use takes one of what may come, and reports whether there was one.
+func use[K comparable](from map[K]int, key K) bool {
+	if from[key] == 0 {
 		return false
 	}
-	from[id]--
+	from[key]--
 	return true
 }
