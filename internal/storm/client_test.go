@@ -79,7 +79,6 @@ type relay struct {
 	strangers [2]*attacker
 	server    netip.AddrPort
 	client    netip.AddrPort
-	url       string
 	returned  chan struct{} // closed when nothing comes back any more
 
 	// Guarded by the attacker's mu.

@@ -105,6 +105,9 @@ func TestStormServer(t *testing.T) {
 				checkLimits(t, v.Config.Stats())
 			}
 			honest.end(t)
+			if grown := heap() - before; grown > 16<<20 {
+				t.Errorf("the heap is %d bytes larger in a storm", grown)
+			}
 			v.settle(t)
 			for _, a := range attackers {
 				a.forget()
