@@ -54,7 +54,7 @@ type Client struct {
 	// Resolver looks up host names; nil is net.DefaultResolver.
 	Resolver *net.Resolver
 	// SourcePorts is how many sockets per address family may be opened when the message
-	// IDs towards a peer run out: 65,536 in 247 s each (RFC 7252 §4.4). 0 means 1.
+	// IDs towards a peer run out: 64,512 in 247 s each (RFC 7252 §4.4). 0 means 1.
 	SourcePorts int
 	// GroupWindow is how long Group collects responses: 0 means DEFAULT_LEISURE plus
 	// 2 s.
@@ -265,13 +265,20 @@ func (c *Client) group(ctx context.Context, r *Request, yield func(*Response, er
 	})
 }
 
+// groupWindow returns how long responses from a group are collected.
+func (c *Client) groupWindow() time.Duration {
+	if c.GroupWindow != 0 {
+		return c.GroupWindow
+	}
+	return c.Params.WithDefaults().DefaultLeisure + 2*time.Second
+}
+
+// sourcePorts returns how many sockets per address family there may be.
+func (c *Client) sourcePorts() int { return max(c.SourcePorts, 1) }
+
 // collect yields the responses to a group request as they come.
 func (c *Client) collect(ctx context.Context, s *shard, call *call, yield func(*Response, error) bool) error {
-	window := c.GroupWindow
-	if window == 0 {
-		window = c.Params.WithDefaults().DefaultLeisure + 2*time.Second
-	}
-	timer := time.NewTimer(window)
+	timer := time.NewTimer(c.groupWindow())
 	defer timer.Stop()
 	seen := map[peer.Addr]bool{}
 	for {
@@ -375,7 +382,7 @@ func (c *Client) shard(ctx context.Context, to peer.Addr) (*shard, error) {
 			return s, nil
 		}
 	}
-	if len(*family) >= max(c.SourcePorts, 1) {
+	if len(*family) >= c.sourcePorts() {
 		return (*family)[0], nil // and wait there
 	}
 	s, err := c.open(ctx, network)

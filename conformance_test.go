@@ -47,6 +47,35 @@ func TestConformance(t *testing.T) {
 	}
 }
 
+// TestGuaranteesNameTests holds the guarantees of docs/limits.md to tests that exist.
+func TestGuaranteesNameTests(t *testing.T) {
+	page, err := os.ReadFile("docs/limits.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, guarantees, _ := strings.Cut(string(page), "## Guarantees\n")
+	guarantees, _, _ = strings.Cut(guarantees, "\n## ")
+	rows := strings.Split(strings.TrimSpace(guarantees), "\n")
+	if len(rows) < 12 {
+		t.Fatalf("%d rows", len(rows))
+	}
+	exists := map[string]map[string]bool{}
+	for _, row := range rows[2:] {
+		tests := namedTest.FindAllStringSubmatch(row, -1)
+		if len(tests) == 0 {
+			t.Errorf("no test holds %s", row)
+		}
+		for _, name := range tests {
+			if exists[name[1]] == nil {
+				exists[name[1]] = testsOf(t, name[1])
+			}
+			if !exists[name[1]][name[2]] {
+				t.Errorf("there is no %s in package %s", name[2], name[1])
+			}
+		}
+	}
+}
+
 // A conformanceRow is one line of a table.
 type conformanceRow struct{ id, requirement, cover string }
 

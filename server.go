@@ -79,11 +79,7 @@ func (s *Server) ListenAndServe(ctx context.Context, addr string) error {
 	if addr == "" {
 		addr = fmt.Sprintf(":%d", DefaultPort)
 	}
-	sockets := s.Sockets
-	if sockets <= 0 {
-		sockets = runtime.GOMAXPROCS(0)
-	}
-	udp, err := transport.ListenShards(ctx, "udp", addr, sockets, transport.Config{})
+	udp, err := transport.ListenShards(ctx, "udp", addr, s.sockets(), transport.Config{})
 	if err != nil {
 		return err
 	}
@@ -92,6 +88,14 @@ func (s *Server) ListenAndServe(ctx context.Context, addr string) error {
 		conns[i] = u
 	}
 	return s.Serve(ctx, conns...)
+}
+
+// sockets returns how many sockets ListenAndServe asks for.
+func (s *Server) sockets() int {
+	if s.Sockets > 0 {
+		return s.Sockets
+	}
+	return runtime.GOMAXPROCS(0)
 }
 
 // Serve serves sockets until the context ends or Shutdown is called, and then returns
