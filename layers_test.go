@@ -8,6 +8,7 @@ import (
 	"os"
 	slashpath "path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -111,6 +112,36 @@ func TestLayers(t *testing.T) {
 		if !found[dir] {
 			t.Errorf("package %s was not looked at", dir)
 		}
+	}
+}
+
+// docs/architecture.md shows the layers as the table has them.
+func TestArchitectureShowsLayers(t *testing.T) {
+	page, err := os.ReadFile("docs/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := regexp.MustCompile("(?m)^\\| `(\\w+)` \\| [^|]+ \\| ([^|]+) \\|$").FindAllStringSubmatch(string(page), -1)
+	for _, row := range rows {
+		dir, shown := row[1], strings.Split(strings.ReplaceAll(row[2], "`", ""), ", ")
+		if dir == "coap" {
+			dir = "."
+		}
+		ours := []string{"none"}
+		for _, imported := range layers[dir] {
+			if !strings.Contains(imported, ".") {
+				ours = append(ours, imported)
+			}
+		}
+		if len(ours) > 1 {
+			ours = ours[1:]
+		}
+		if !slices.Equal(shown, ours) {
+			t.Errorf("%s: the page says %q, the table %q", row[1], shown, ours)
+		}
+	}
+	if len(rows) != 8 {
+		t.Errorf("%d packages", len(rows))
 	}
 }
 
