@@ -20,7 +20,7 @@ type instant int64
 
 // A slot is one request under way, or room for one.
 type slot struct {
-	buf      []byte // the request
+	buf      []byte // the message
 	to       peer.Addr
 	due      instant
 	next     instant // when it is sent again or given up
@@ -29,6 +29,11 @@ type slot struct {
 	attempt  int
 	open     bool
 	acked    bool // by an Empty Acknowledgement
+
+	kind  *kind
+	tag   uint32        // Request-Tag
+	down  bool          // further blocks of the response are fetched
+	block message.Block // the one that is sent or asked for
 }
 
 // A lane is one source port with its slots.
@@ -46,6 +51,7 @@ type lane struct {
 	issued uint64 // requests sent from this source port
 	base   message.ID
 	salt   uint32
+	blocks bool // there are transfers in blocks
 	out    []transport.Packet
 	acks   [transport.MaxBatch][4]byte
 	acked  int
@@ -63,11 +69,7 @@ func newLane(ctx context.Context, g *Generator, number int) (*lane, error) {
 	l := &lane{g: g, number: number, done: make(chan struct{})}
 	l.slots = make([]slot, g.cfg.Window)
 	for i := range l.slots {
-		buf, err := g.cfg.request()
-		if err != nil {
-			return nil, err
-		}
-		l.slots[i].buf = buf
+		l.slots[i].kind = g.turns[0]
 		l.free = append(l.free, uint16(i))
 	}
 	if err := l.open(ctx); err != nil {
@@ -75,24 +77,6 @@ func newLane(ctx context.Context, g *Generator, number int) (*lane, error) {
 	}
 	go l.read()
 	return l, nil
-}
-
-// request encodes a request without message ID and token.
-func (c *Config) request() ([]byte, error) {
-	t := message.Confirmable
-	if c.NonConfirmable {
-		t = message.NonConfirmable
-	}
-	token, _ := message.MakeToken(make([]byte, tokenLength))
-	e := message.AppendHeader(nil, t, c.Code, 0, token)
-	for _, o := range c.Options {
-		e.Option(o.Number, o.Value)
-	}
-	b, err := e.Finish(c.Payload)
-	if err != nil {
-		return nil, fmt.Errorf("load: %w", err)
-	}
-	return b, nil
 }
 
 // open opens a fresh source port.
@@ -173,8 +157,12 @@ func (l *lane) refill(now instant) {
 		l.renew()
 		return
 	}
-	for len(l.free) > 0 && !l.exhausted() && l.g.ticket() {
-		l.issue(now, now)
+	for len(l.free) > 0 && !l.exhausted() {
+		k := l.g.ticket()
+		if k == nil {
+			break
+		}
+		l.issue(now, now, k)
 	}
 	l.renew()
 }
@@ -182,9 +170,16 @@ func (l *lane) refill(now instant) {
 // sources returns how many source addresses the lane has, at least one.
 func (l *lane) sources() uint64 { return max(uint64(l.g.cfg.Sources/l.g.cfg.Ports), 1) }
 
-// exhausted reports whether no message ID is left (RFC 7252 §4.4): each was used once
-// from each source address.
-func (l *lane) exhausted() bool { return l.issued >= l.sources()<<16 }
+// exhausted reports whether no message ID is left for a new request (RFC 7252 §4.4): each was
+// used once from each source address. Where there are transfers in blocks some are kept for
+// those that are under way.
+func (l *lane) exhausted() bool {
+	limit := l.sources() << 16
+	if l.blocks {
+		limit -= min(uint64(len(l.slots))*256, limit/2)
+	}
+	return l.issued >= limit
+}
 
 // renew gives an exhausted source port up when nothing is under way any more. The reader
 // opens another.
@@ -195,26 +190,59 @@ func (l *lane) renew() {
 }
 
 // issue puts a request into a free slot and into the outgoing batch.
-func (l *lane) issue(now, due instant) {
+func (l *lane) issue(now, due instant, k *kind) {
 	i := l.free[len(l.free)-1]
 	l.free = l.free[:len(l.free)-1]
 	s := &l.slots[i]
-	s.sequence++
-	s.open, s.acked, s.attempt = true, false, 0
-	s.id = l.base + message.ID(l.issued/l.sources())
+	s.open, s.due = true, due
+	s.first(k, rand.Uint32())
 	s.to = l.source(l.issued % l.sources())
-	s.due = due
+	l.result.Sent++
+	if k := l.ofKind(s); k != nil {
+		k.Sent++
+	}
+	l.begins(now, s, i)
+}
+
+// begins sends a message of a slot for the first time.
+func (l *lane) begins(now instant, s *slot, i uint16) {
+	s.sequence++
+	s.acked, s.attempt = false, 0
+	s.id = l.base + message.ID(l.issued/l.sources())
 	l.issued++
+	s.compose()
 	binary.BigEndian.PutUint16(s.buf[2:], uint16(s.id))
 	binary.BigEndian.PutUint32(s.buf[4:], l.salt^(uint32(i)<<16|uint32(s.sequence)))
-	l.result.Sent++
 	l.transmit(now, s)
+}
+
+// goOn sends the next message of a transfer in blocks, from the address of the first. It
+// reports whether a message ID was left for it.
+func (l *lane) goOn(now instant, s *slot, i int) bool {
+	l.blocks = true
+	for l.issued < l.sources()<<16 && l.source(l.issued%l.sources()) != s.to {
+		l.issued++
+	}
+	if l.issued >= l.sources()<<16 {
+		return false
+	}
+	l.result.Blocks++
+	l.begins(now, s, uint16(i))
+	return true
+}
+
+// ofKind returns the result of a slot's kind, nil where there is but one.
+func (l *lane) ofKind(s *slot) *KindResult {
+	if len(l.result.Kinds) == 0 {
+		return nil
+	}
+	return &l.result.Kinds[s.kind.number]
 }
 
 // transmit sends a request for the first time or again.
 func (l *lane) transmit(now instant, s *slot) {
 	wait := l.g.cfg.ResponseTimeout
-	if !l.g.cfg.NonConfirmable {
+	if !s.kind.NonConfirmable {
 		wait = l.g.cfg.AckTimeout << s.attempt // §4.2
 		wait += rand.N(wait/2 + 1)             // ACK_RANDOM_FACTOR
 	}
@@ -255,6 +283,9 @@ func (l *lane) finish(s *slot, i int) {
 func (l *lane) begin() {
 	l.mu.Lock()
 	l.result, l.last = Result{}, 0
+	if n := len(l.g.kinds); n > 1 {
+		l.result.Kinds = make([]KindResult, n)
+	}
 	l.mu.Unlock()
 	l.fill()
 }
@@ -291,7 +322,7 @@ func (l *lane) advance(now instant) (open int, err error) {
 }
 
 func (l *lane) expire(now instant, s *slot, i int) {
-	if l.g.cfg.NonConfirmable || s.acked || s.attempt >= l.g.cfg.MaxRetransmit {
+	if s.kind.NonConfirmable || s.acked || s.attempt >= l.g.cfg.MaxRetransmit {
 		l.result.TimedOut++
 		l.finish(s, i)
 		return

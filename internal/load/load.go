@@ -9,6 +9,8 @@
 // It is no client: it keeps neither NSTART nor congestion control (RFC 7252 §4.7, §4.8),
 // and is meant for servers of one's own. It does keep message IDs apart: a source port
 // that has used all of them towards the server (§4.4) is given up for a fresh one.
+//
+// Requests are of one kind, or of a mix, and bodies may go in blocks: see kind.go.
 package load
 
 import (
@@ -34,8 +36,14 @@ type Config struct {
 	NonConfirmable bool
 	// Options of each request, ascending by number.
 	Options []message.Option
-	// Payload of each request.
+	// Payload of each request. One longer than a block goes in blocks (RFC 7959), and so does
+	// a response: a request is answered when all of it is there.
 	Payload []byte
+	// Mix are several kinds of requests that take turns, in place of the four fields above.
+	Mix []Request
+	// BlockSize is the size of the blocks that are sent, and asked for: a power of two from
+	// 16 to 1024; default 1024, and what the server sends.
+	BlockSize int
 
 	// Ports is the number of source ports; default 1.
 	Ports int
@@ -128,6 +136,8 @@ func (c *Config) listen(ctx context.Context) (transport.Conn, error) {
 type Generator struct {
 	cfg   Config
 	epoch time.Time // of all instants
+	kinds []*kind
+	turns []*kind // the order of the kinds
 	lanes []*lane
 	ports portHistory
 	sleep func(time.Duration) // of the pacer
@@ -142,7 +152,11 @@ func New(ctx context.Context, cfg Config) (*Generator, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	g := &Generator{cfg: cfg, epoch: time.Now(), sleep: sleep}
+	kinds, err := cfg.kinds()
+	if err != nil {
+		return nil, err
+	}
+	g := &Generator{cfg: cfg, epoch: time.Now(), sleep: sleep, kinds: kinds, turns: schedule(kinds)}
 	g.stopped.Store(true)
 	for i := range cfg.Ports {
 		l, err := newLane(ctx, g, i)
@@ -167,6 +181,16 @@ func (g *Generator) Heard() (n uint64) {
 	for _, l := range g.lanes {
 		l.mu.Lock()
 		n += l.heard
+		l.mu.Unlock()
+	}
+	return n
+}
+
+// Notifications returns how many have come since the last run began.
+func (g *Generator) Notifications() (n uint64) {
+	for _, l := range g.lanes {
+		l.mu.Lock()
+		n += l.result.Notifications
 		l.mu.Unlock()
 	}
 	return n
@@ -271,8 +295,17 @@ func (g *Generator) answers() (n uint64) {
 	return n
 }
 
-// ticket reports whether one more request may be sent.
-func (g *Generator) ticket() bool { return !g.stopped.Load() && g.left.Add(-1) >= 0 }
+// ticket returns what kind the next request is, nil where no more may be sent.
+func (g *Generator) ticket() *kind {
+	if g.stopped.Load() {
+		return nil
+	}
+	left := g.left.Add(-1)
+	if left < 0 {
+		return nil
+	}
+	return g.turns[left%int64(len(g.turns))]
+}
 
 func (g *Generator) collect(began instant) *Result {
 	total := new(Result)

@@ -25,12 +25,10 @@ func against(t *testing.T, h coap.Handler, cfg Config, f func(t *testing.T, s *c
 		s := coaptest.NewServer(h)
 		defer s.Close()
 		cfg.To = s.Addr
-		if cfg.Options == nil {
+		if cfg.Options == nil && cfg.Mix == nil {
 			cfg.Options = []message.Option{path}
 		}
-		cfg.Listen = func(context.Context) (transport.Conn, error) {
-			return s.Network.Listen(netip.AddrPortFrom(netip.IPv4Unspecified(), 0))
-		}
+		cfg.Listen = listenOn(s)
 		g, err := New(t.Context(), cfg)
 		if err != nil {
 			t.Fatal(err)
@@ -40,6 +38,13 @@ func against(t *testing.T, h coap.Handler, cfg Config, f func(t *testing.T, s *c
 		f(t, s, g)
 		synctest.Wait()
 	})
+}
+
+// listenOn opens source ports on the network of a server.
+func listenOn(s *coaptest.Server) func(context.Context) (transport.Conn, error) {
+	return func(context.Context) (transport.Conn, error) {
+		return s.Network.Listen(netip.AddrPortFrom(netip.IPv4Unspecified(), 0))
+	}
 }
 
 func run(t *testing.T, g *Generator, d time.Duration, requests int) *Result {

@@ -15,21 +15,22 @@ func (g *Generator) pace(began instant) {
 				return
 			}
 		}
-		if !g.ticket() {
+		k := g.ticket()
+		if k == nil {
 			return
 		}
-		g.lanes[n%len(g.lanes)].launch(g.now(), due)
+		g.lanes[n%len(g.lanes)].launch(g.now(), due, k)
 	}
 }
 
 // launch sends one request that was due, if a slot and a message ID are free.
-func (l *lane) launch(now, due instant) {
+func (l *lane) launch(now, due instant, k *kind) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.free) == 0 || l.exhausted() {
 		l.result.Skipped++
 		return
 	}
-	l.issue(now, due)
+	l.issue(now, due, k)
 	l.flush()
 }

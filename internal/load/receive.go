@@ -74,11 +74,19 @@ func (l *lane) dispatch(now instant, p *transport.Packet) {
 	if v.Type() == message.Confirmable {
 		l.reply(p, message.Acknowledgement)
 	}
-	if v.Type() != message.Acknowledgement && !l.g.cfg.NonConfirmable {
+	if v.Type() != message.Acknowledgement && !s.kind.NonConfirmable {
 		l.result.Separate++
 	}
-	l.result.Codes[v.Code()]++
-	l.answered(now, s, i)
+	l.result.Bytes += uint64(len(v.Payload()))
+	more, err := s.further(v)
+	if err != nil || more && !l.goOn(now, s, i) {
+		l.result.Broken++
+		l.finish(s, i)
+	}
+	if err == nil && !more {
+		l.result.Codes[v.Code()]++
+		l.answered(now, s, i)
+	}
 }
 
 // empty takes an Empty message: the Acknowledgement of a request whose response follows
@@ -115,7 +123,12 @@ func (l *lane) byToken(token uint32) (*slot, int) {
 
 func (l *lane) answered(now instant, s *slot, i int) {
 	l.result.Answered++
+	l.result.Bytes += uint64(len(s.kind.Payload))
 	l.result.Latency.Record(time.Duration(now - s.due))
+	if k := l.ofKind(s); k != nil {
+		k.Answered++
+		k.Latency.Record(time.Duration(now - s.due))
+	}
 	l.last = now
 	l.finish(s, i)
 }

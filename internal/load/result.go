@@ -20,6 +20,11 @@ type Result struct {
 	Separate uint64
 	// Notifications came to requests that were answered before (RFC 7641).
 	Notifications uint64
+	// Blocks counts the further messages of transfers in blocks (RFC 7959), Broken the
+	// transfers that could not go on: the peer broke a rule, or message IDs ran out.
+	Blocks, Broken uint64
+	// Bytes of payload that were sent, by requests that were answered, and received.
+	Bytes uint64
 	// TimedOut requests got no answer in time, Reset ones were rejected by the server,
 	// Unanswered ones were under way when the run ended.
 	TimedOut, Reset, Unanswered uint64
@@ -35,6 +40,8 @@ type Result struct {
 	// Latency of the answered requests: from when each was sent first, or in an open loop
 	// was due.
 	Latency Histogram
+	// Kinds are the results of each kind of a mix, in its order; none where there is one alone.
+	Kinds []KindResult
 }
 
 // Rate returns the requests per second that were answered in time.
@@ -55,12 +62,20 @@ func (r *Result) Add(o *Result) {
 		{&r.Separate, &o.Separate}, {&r.TimedOut, &o.TimedOut}, {&r.Reset, &o.Reset},
 		{&r.Unanswered, &o.Unanswered}, {&r.Skipped, &o.Skipped}, {&r.Unreachable, &o.Unreachable},
 		{&r.Malformed, &o.Malformed}, {&r.Strays, &o.Strays}, {&r.InTime, &o.InTime},
-		{&r.Notifications, &o.Notifications},
+		{&r.Notifications, &o.Notifications}, {&r.Blocks, &o.Blocks}, {&r.Broken, &o.Broken}, {&r.Bytes, &o.Bytes},
 	} {
 		*sum.to += *sum.from
 	}
 	for i, n := range o.Codes {
 		r.Codes[i] += n
+	}
+	for len(r.Kinds) < len(o.Kinds) {
+		r.Kinds = append(r.Kinds, KindResult{})
+	}
+	for i := range o.Kinds {
+		r.Kinds[i].Sent += o.Kinds[i].Sent
+		r.Kinds[i].Answered += o.Kinds[i].Answered
+		r.Kinds[i].Latency.Add(&o.Kinds[i].Latency)
 	}
 	r.Elapsed += o.Elapsed
 	r.Latency.Add(&o.Latency)
