@@ -10,7 +10,6 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -29,14 +28,20 @@ type bench struct {
 	contentFormat  formatValue
 	accept         formatValue
 	options        []message.Option
+	mix            mixValue
+	block          blockValue
 	ports, window  uint
+	sources        uint
+	observers      uint
 	rate           float64
+	warmUp         time.Duration
 	duration       time.Duration
 	requests       uint
 	retries        uint
 	ackTimeout     time.Duration
 	pid            uint
 	json           bool
+	svg            string
 
 	uri  string
 	code message.Code
@@ -48,24 +53,21 @@ func (c *cli) benchCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bench URI",
 		Short: "Load a server and measure its latency",
-		Long: `bench makes requests as fast as they are answered, from a number of source ports with a
-number of requests under way each, or with --rate so many per second, whatever becomes of
-earlier ones. Latency then counts from when a request was due. It keeps no congestion
-control (RFC 7252 §4.7, §4.8): load servers of your own only.
-
-Message IDs are never used again: a source port that has used all 65536 is replaced by a
-fresh one. Block-wise transfer is not carried out; a first block is an answer.
-
-Exit status: 0 some requests were answered, whatever the code, 3 none was, 130
-interrupted.`,
-		Example: `  coap bench localhost/temperature
-  coap bench --ports 64 --window 16 -s 30 coap://[::1]/hello
-  coap bench --rate 5000 --json localhost/hello
-  coap bench -m put -e 22.5 -n 10000 localhost/temperature
+		Long: `bench makes requests as fast as they are answered, or with --rate so many per second,
+whatever becomes of earlier ones; latency then counts from when a request was due. It keeps
+no congestion control (RFC 7252 §4.7): load servers of your own only. No message ID is used
+again: an exhausted port is replaced. A body in blocks is one request.
+Exit status: 0 some requests were answered, 3 none was, 130 interrupted.`,
+		Example: `  coap bench --ports 64 --window 16 -s 30 --warm-up 5 localhost/hello
+  coap bench --rate 5000 --svg latency.svg localhost/hello
+  coap bench --mix get=8,put=1,non-get/hello=1 -e 22.5 --observers 100 localhost/temperature
   coap bench --pid "$(pgrep -n coap-server)" localhost/time`,
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if b.uri, err = uriArgument("bench", args); err != nil {
 				return err
+			}
+			if len(b.mix) > 0 && cmd.Flags().Changed("method") {
+				return usageErrorf("-m and --mix: say one of them")
 			}
 			if b.window == 0 && b.rate == 0 {
 				b.window = 4
@@ -90,68 +92,92 @@ func (b *bench) define(f *pflag.FlagSet) {
 	f.VarP(&b.contentFormat, "content-format", "t", "Content-Format of the payload: number, media type or alias")
 	f.VarP(&b.accept, "accept", "A", "Content-Format that is wanted: number, media type or alias")
 	f.VarP((*optionsValue)(&b.options), "option", "O", "add an option; 0x… is hex; may be repeated")
+	f.VarP(&b.block, "block", "b", "send and ask for blocks of `SIZE` bytes")
+	f.Var(&b.mix, "mix", "take turns between kinds, as [non-]METHOD[/PATH]=SHARE,…")
 	f.UintVar(&b.ports, "ports", 16, "send from `N` source ports")
 	f.UintVar(&b.window, "window", 0, "keep up to `N` requests open on each port (default 4; --rate: 1024)")
+	f.UintVar(&b.sources, "sources", 0, "send from `N` addresses out of 127.0.0.0/8, to a server on this host")
+	f.UintVar(&b.observers, "observers", 0, "register `N` observers of the URI before, and count notifications")
 	f.Float64Var(&b.rate, "rate", 0, "send `N` requests per second, answered or not")
 	f.VarP((*secondsValue)(&b.duration), "duration", "s", "go on for that time, or with -n as long as it takes")
+	f.Var((*secondsValue)(&b.warmUp), "warm-up", "begin so much earlier without measuring")
 	f.UintVarP(&b.requests, "requests", "n", 0, "end after `N` requests")
 	f.UintVar(&b.retries, "retries", 4, "retransmit up to `N` times")
 	f.Var((*secondsValue)(&b.ackTimeout), "ack-timeout", "wait that long to 1.5 times it for an acknowledgement")
 	f.UintVar(&b.pid, "pid", 0, "tell the CPU time that the server's process `N` takes (Linux)")
 	f.BoolVar(&b.json, "json", false, "print the result as one JSON object")
+	f.StringVar(&b.svg, "svg", "", "draw latency over percentiles into `FILE`")
 }
 
-// config returns the load, and an error for a command line that makes none.
-func (b *bench) config(ctx context.Context) (cfg load.Config, err error) {
-	found := false
-	for _, m := range requestMethods {
-		if strings.EqualFold(m.name, b.method) {
-			b.code, found = m.code, true
-		}
-	}
+// check refuses a command line that makes no load, and looks up the method.
+func (b *bench) check() error {
+	var found bool
+	b.code, found = methodNamed(b.method)
 	switch {
 	case !found:
-		return cfg, usageErrorf("-m %s: say get, put, post, delete, fetch, patch or ipatch", b.method)
+		return usageErrorf("-m %s: say get, put, post, delete, fetch, patch or ipatch", b.method)
 	case b.text.set && b.file != "":
-		return cfg, usageErrorf("-e and -f: say one of them")
+		return usageErrorf("-e and -f: say one of them")
 	case b.ports < 1 || b.ports > 10_000:
-		return cfg, usageErrorf("--ports %d: say 1 to 10000", b.ports)
+		return usageErrorf("--ports %d: say 1 to 10000", b.ports)
 	case b.window > load.MaxWindow:
-		return cfg, usageErrorf("--window %d: say 1 to %d", b.window, load.MaxWindow)
+		return usageErrorf("--window %d: say 1 to %d", b.window, load.MaxWindow)
+	case b.sources > load.MaxSources || b.sources > 0 && b.sources < b.ports:
+		return usageErrorf("--sources %d: say one per port at least, and at most %d", b.sources, load.MaxSources)
+	case b.observers > 1_000_000:
+		return usageErrorf("--observers %d: say at most 1000000", b.observers)
+	case b.block.single:
+		return usageErrorf("-b NUM,SIZE: say a size alone")
 	case !(b.rate >= 0 && b.rate <= load.MaxRate):
-		return cfg, usageErrorf("--rate %v: say a number up to %d", b.rate, load.MaxRate)
+		return usageErrorf("--rate %v: say a number up to %d", b.rate, load.MaxRate)
 	case b.requests > math.MaxInt32:
-		return cfg, usageErrorf("-n %d: say at most %d", b.requests, math.MaxInt32)
+		return usageErrorf("-n %d: say at most %d", b.requests, math.MaxInt32)
 	case b.retries > 20:
-		return cfg, usageErrorf("--retries %d: say at most 20", b.retries)
+		return usageErrorf("--retries %d: say at most 20", b.retries)
 	}
-	u, err := parseURI(b.uri)
-	if err != nil {
-		return cfg, err
+	return nil
+}
+
+// address looks the server up.
+func (b *bench) address(ctx context.Context) (u message.URI, err error) {
+	if u, err = parseURI(b.uri); err != nil {
+		return u, err
 	}
 	if b.peer, err = lookUp(ctx, u); err != nil {
-		return cfg, requestError(ctx, err)
+		return u, requestError(ctx, err)
 	}
-	if b.peer.Addr().IsMulticast() {
-		return cfg, usageErrorf("%v is a group: load makes sense for one server", b.peer.Addr())
+	switch {
+	case b.peer.Addr().IsMulticast():
+		return u, usageErrorf("%v is a group: load makes sense for one server", b.peer.Addr())
+	case b.sources > 0 && !(b.peer.Addr().Is4() && b.peer.Addr().IsLoopback()):
+		return u, usageErrorf("--sources takes addresses of 127.0.0.0/8: %v is none", b.peer.Addr())
 	}
+	return u, nil
+}
+
+// config returns the load.
+func (b *bench) config(u message.URI, payload []byte) (cfg load.Config, err error) {
 	cfg = load.Config{
-		To: b.peer, Code: b.code, NonConfirmable: b.nonConfirmable,
-		Options: u.AppendOptions(b.given(), b.peer),
-		Ports:   int(b.ports), Window: int(b.window), Rate: b.rate,
+		To: b.peer, Code: b.code, NonConfirmable: b.nonConfirmable, Payload: payload,
+		Options: u.AppendOptions(b.given(true), b.peer),
+		Ports:   int(b.ports), Window: int(b.window), Rate: b.rate, Sources: int(b.sources),
 		AckTimeout: b.ackTimeout, MaxRetransmit: int(b.retries),
 	}
 	if b.retries == 0 {
 		cfg.MaxRetransmit = -1
 	}
+	if b.block.set {
+		cfg.BlockSize = 16 << b.block.szx
+	}
 	message.SortOptions(cfg.Options)
-	return cfg, nil
+	cfg.Mix, err = b.kinds(u, payload)
+	return cfg, err
 }
 
-// given returns the options of -O, -t and -A.
-func (b *bench) given() []message.Option {
+// given returns the options of -O, -A and, with a payload, -t.
+func (b *bench) given(payload bool) []message.Option {
 	options := append([]message.Option(nil), b.options...)
-	if b.contentFormat.set {
+	if b.contentFormat.set && payload {
 		options = append(options, uintOption(message.ContentFormat, uint32(b.contentFormat.format)))
 	}
 	if b.accept.set {
@@ -172,53 +198,128 @@ func lookUp(ctx context.Context, u message.URI) (netip.AddrPort, error) {
 	return netip.AddrPortFrom(addrs[0].Unmap(), u.Port), nil
 }
 
-// maxPayload is what surely fits a datagram.
-const maxPayload = 60_000
+// maxPayload bounds what is sent with each request.
+const maxPayload = 16 << 20
 
 // bench makes the load and prints what came of it.
 func (c *cli) bench(ctx context.Context, b *bench) error {
-	cfg, err := b.config(ctx)
+	if err := b.check(); err != nil {
+		return err
+	}
+	u, err := b.address(ctx)
 	if err != nil {
 		return err
 	}
-	if cfg.Payload, err = c.benchPayload(b); err != nil {
-		return ioError(err)
-	}
-	if len(cfg.Payload) > maxPayload {
-		return usageErrorf("the payload is too long for one message, and bench sends no blocks")
-	}
-	g, err := load.New(ctx, cfg)
+	payload, err := c.benchPayload(b)
 	if err != nil {
 		return ioError(err)
 	}
-	defer g.Close()
-	before, err := cpuTime(b.pid)
+	if len(payload) > maxPayload {
+		return usageErrorf("the payload is longer than %d MiB", maxPayload>>20)
+	}
+	cfg, err := b.config(u, payload)
 	if err != nil {
 		return err
 	}
-	result, err := g.Run(ctx, b.duration, int(b.requests))
-	if err != nil {
-		return ioError(err)
-	}
-	after, err := cpuTime(b.pid)
+	r, err := b.measure(ctx, u, cfg)
 	if err != nil {
 		return err
 	}
-	r := newReport(b, result, after-before)
-	if b.json {
-		err = r.writeJSON(c.stdout)
-	} else {
-		err = r.writeText(c.stdout, &result.Latency)
+	if err := c.reportBench(b, r); err != nil {
+		return ioError(err)
 	}
 	switch {
-	case err != nil:
-		return ioError(err)
 	case errors.Is(ctx.Err(), context.Canceled):
 		return &statusError{status: exitInterrupted}
-	case result.Answered == 0:
+	case r.result.Answered == 0:
 		return &statusError{exitTimeout, fmt.Errorf("%v answered no request; check host and port", b.peer)}
 	}
 	return nil
+}
+
+// measure makes the load.
+func (b *bench) measure(ctx context.Context, u message.URI, cfg load.Config) (m measurement, err error) {
+	g, err := load.New(ctx, cfg)
+	if err != nil {
+		return m, ioError(err)
+	}
+	defer g.Close()
+	watchers, err := b.register(ctx, u, &m)
+	if err != nil {
+		return m, ioError(err)
+	}
+	if watchers != nil {
+		defer watchers.Close()
+	}
+	if b.warmUp > 0 {
+		if _, err := g.Run(ctx, b.warmUp, 0); err != nil {
+			return m, ioError(err)
+		}
+	}
+	before, err := cpuTime(b.pid)
+	if err != nil {
+		return m, err
+	}
+	heard := m.heard(watchers)
+	if m.result, err = g.Run(ctx, b.duration, int(b.requests)); err != nil {
+		return m, ioError(err)
+	}
+	m.notifications = m.heard(watchers) - heard
+	after, err := cpuTime(b.pid)
+	m.cpu = after - before
+	return m, err
+}
+
+// A measurement is what came of a load.
+type measurement struct {
+	result        *load.Result
+	observers     uint64 // that the server took
+	notifications uint64
+	cpu           time.Duration
+}
+
+// heard returns how many notifications have come.
+func (m *measurement) heard(watchers *load.Generator) uint64 {
+	if watchers == nil {
+		return 0
+	}
+	return watchers.Notifications()
+}
+
+// register registers the observers. They leave without a word when their ports are closed.
+func (b *bench) register(ctx context.Context, u message.URI, m *measurement) (*load.Generator, error) {
+	if b.observers == 0 {
+		return nil, nil
+	}
+	watchers, err := load.New(ctx, b.watchers(u))
+	if err != nil {
+		return nil, err
+	}
+	r, err := watchers.Run(ctx, 0, int(b.observers))
+	if err != nil {
+		watchers.Close()
+		return nil, err
+	}
+	m.observers = r.Observations
+	return watchers, nil
+}
+
+// reportBench prints and draws the result.
+func (c *cli) reportBench(b *bench, m measurement) error {
+	r := newReport(b, &m)
+	if b.svg != "" {
+		lines := []plotted{{"all", &m.result.Latency}}
+		for i := range m.result.Kinds {
+			lines = append(lines, plotted{b.mix[i].name, &m.result.Kinds[i].Latency})
+		}
+		if err := os.WriteFile(b.svg, percentilePlot("Latency, "+r.title, lines), 0o666); err != nil {
+			return err
+		}
+	}
+	if b.json {
+		return r.writeJSON(c.stdout)
+	}
+	return r.writeText(c.stdout, &m.result.Latency)
 }
 
 // benchPayload returns what -e or -f say, cut off behind what is too long.
@@ -249,8 +350,15 @@ func (b *bench) loop() string {
 	if b.ports == 1 {
 		ports = "1 port"
 	}
-	if b.rate > 0 {
-		return fmt.Sprintf("%s %s requests/s, %s %v", ports, strconv.FormatFloat(b.rate, 'f', -1, 64), confirmable, b.code.Name())
+	if b.sources > 0 {
+		ports += fmt.Sprintf(" and %d addresses", b.sources)
 	}
-	return fmt.Sprintf("%s × window %d, %s %v", ports, b.window, confirmable, b.code.Name())
+	what := confirmable + " " + b.code.Name()
+	if len(b.mix) > 0 {
+		what = b.mix.String()
+	}
+	if b.rate > 0 {
+		return fmt.Sprintf("%s %s requests/s, %s", ports, strconv.FormatFloat(b.rate, 'f', -1, 64), what)
+	}
+	return fmt.Sprintf("%s × window %d, %s", ports, b.window, what)
 }

@@ -27,12 +27,34 @@ type benchReport struct {
 	// Errors by kind; only those that there were.
 	Errors          map[string]uint64 `json:"errors"`
 	Retransmissions uint64            `json:"retransmissions"`
-	Separate        uint64            `json:"separate"`
-	Latency         *latencyReport    `json:"latency_ms,omitempty"`
+	Sources         uint              `json:"source_addresses,omitempty"`
+	Kinds           []kindReport      `json:"kinds,omitempty"`
+	// Blocks are the further messages of transfers, PayloadBytes those of all bodies.
+	Blocks       uint64          `json:"further_blocks,omitempty"`
+	PayloadBytes uint64          `json:"payload_bytes"`
+	Observers    *observerReport `json:"observers,omitempty"`
+	Separate     uint64          `json:"separate"`
+	Latency      *latencyReport  `json:"latency_ms,omitempty"`
 	// CPUPerRequest is of the server, in microseconds.
 	CPUPerRequest float64 `json:"server_cpu_us_per_request,omitempty"`
 
 	title string
+}
+
+// A kindReport is about one kind of a mix.
+type kindReport struct {
+	Name     string         `json:"name"`
+	Sent     uint64         `json:"sent"`
+	Answered uint64         `json:"answered"`
+	Latency  *latencyReport `json:"latency_ms,omitempty"`
+}
+
+// An observerReport is about the observers beside the load.
+type observerReport struct {
+	Asked         uint    `json:"asked"`
+	Registered    uint64  `json:"registered"`
+	Notifications uint64  `json:"notifications"`
+	PerSecond     float64 `json:"notifications_per_second"`
 }
 
 type latencyReport struct {
@@ -45,13 +67,15 @@ type latencyReport struct {
 	Max  float64 `json:"max"`
 }
 
-func newReport(b *bench, r *load.Result, cpu time.Duration) *benchReport {
+func newReport(b *bench, m *measurement) *benchReport {
+	r := m.result
 	report := &benchReport{
 		Peer: b.peer.String(), Method: b.code.Name(), Confirmable: !b.nonConfirmable,
 		Ports: b.ports, Window: b.window, Rate: b.rate,
 		Seconds: r.Elapsed.Seconds(), Sent: r.Sent, Answered: r.Answered, PerSecond: r.Rate(),
 		Codes: map[string]uint64{}, Errors: map[string]uint64{},
 		Retransmissions: r.Retransmissions, Separate: r.Separate,
+		Sources: b.sources, Blocks: r.Blocks, PayloadBytes: r.Bytes,
 		title: fmt.Sprintf("%v: %s", b.peer, b.loop()),
 	}
 	for code, n := range r.Codes {
@@ -66,9 +90,29 @@ func newReport(b *bench, r *load.Result, cpu time.Duration) *benchReport {
 	}
 	if r.Answered > 0 {
 		report.Latency = newLatencyReport(&r.Latency)
-		report.CPUPerRequest = float64(cpu) / float64(time.Microsecond) / float64(r.Answered)
+		report.CPUPerRequest = float64(m.cpu) / float64(time.Microsecond) / float64(r.Answered)
+	}
+	if len(b.mix) > 0 {
+		report.Method = "mix"
+	}
+	for i := range r.Kinds {
+		report.Kinds = append(report.Kinds, newKindReport(b.mix[i].name, &r.Kinds[i]))
+	}
+	if b.observers > 0 {
+		report.Observers = &observerReport{
+			Asked: b.observers, Registered: m.observers, Notifications: m.notifications,
+			PerSecond: float64(m.notifications) / max(report.Seconds, 1e-9),
+		}
 	}
 	return report
+}
+
+func newKindReport(name string, r *load.KindResult) kindReport {
+	k := kindReport{Name: name, Sent: r.Sent, Answered: r.Answered}
+	if r.Answered > 0 {
+		k.Latency = newLatencyReport(&r.Latency)
+	}
+	return k
 }
 
 // benchErrors are the kinds of errors, in the order of their weight.
@@ -78,6 +122,7 @@ var benchErrors = []struct {
 }{
 	{"timeout", "timed out", func(r *load.Result) uint64 { return r.TimedOut }},
 	{"unanswered", "unanswered at the end", func(r *load.Result) uint64 { return r.Unanswered }},
+	{"broken", "transfers in blocks that could not go on", func(r *load.Result) uint64 { return r.Broken }},
 	{"reset", "reset", func(r *load.Result) uint64 { return r.Reset }},
 	{"skipped", "not sent, as too many were under way", func(r *load.Result) uint64 { return r.Skipped }},
 	{"unreachable", "datagrams unreachable", func(r *load.Result) uint64 { return r.Unreachable }},
@@ -121,12 +166,33 @@ func (r *benchReport) writeText(w io.Writer, h *load.Histogram) error {
 		fmt.Fprintf(&b, "latency      min %.3f, mean %.3f, p50 %.3f, p90 %.3f, p99 %.3f, p99.9 %.3f, max %.3f ms\n",
 			l.Min, l.Mean, l.P50, l.P90, l.P99, l.P999, l.Max)
 	}
+	r.writeKinds(&b)
 	if r.CPUPerRequest > 0 {
 		fmt.Fprintf(&b, "server CPU   %.2f µs per request\n", r.CPUPerRequest)
+	}
+	if h.Count() > 0 {
+		writePercentiles(&b, h)
 	}
 	writeHistogram(&b, h)
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// writeKinds prints what there is beside plain requests.
+func (r *benchReport) writeKinds(b *strings.Builder) {
+	for _, k := range r.Kinds {
+		fmt.Fprintf(b, "%-12s %d sent, %d answered", k.Name, k.Sent, k.Answered)
+		if k.Latency != nil {
+			fmt.Fprintf(b, ", p50 %.3f, p99 %.3f, max %.3f ms", k.Latency.P50, k.Latency.P99, k.Latency.Max)
+		}
+		fmt.Fprintln(b)
+	}
+	if r.Blocks > 0 {
+		fmt.Fprintf(b, "blocks       %d further ones, %.3f MB of payload, %.3f MB/s\n", r.Blocks, float64(r.PayloadBytes)/1e6, float64(r.PayloadBytes)/1e6/max(r.Seconds, 1e-9))
+	}
+	if o := r.Observers; o != nil {
+		fmt.Fprintf(b, "observers    %d of %d registered, %d notifications, %.0f/s\n", o.Registered, o.Asked, o.Notifications, o.PerSecond)
+	}
 }
 
 // barWidth is the length of the longest bar.

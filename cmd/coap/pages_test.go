@@ -156,7 +156,7 @@ func shownFolder(t *testing.T, root string) {
 }
 
 // shownHost is how the pages call the node.
-var shownHost = regexp.MustCompile(`^(coap://)?(localhost|node|node\.example|node\.local)(:5683)?(/.*)?$`)
+var shownHost = regexp.MustCompile(`^(coap://)?(localhost|node|node\.example|node\.local|127\.0\.0\.1)(:5683)?(/.*)?$`)
 
 // shorter are flags that let a command end soon.
 var shorter = map[string][]string{

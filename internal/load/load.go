@@ -75,13 +75,12 @@ type Config struct {
 	Listen func(context.Context) (transport.Conn, error)
 }
 
-// The largest Config.Window and Config.Rate.
+// The largest Config.Window, Config.Rate and Config.Sources.
 const (
-	MaxWindow = 1 << 15
-	MaxRate   = 10_000_000
+	MaxWindow  = 1 << 15
+	MaxRate    = 10_000_000
+	MaxSources = 250 << 16 // 127.1.0.0 to 127.250.255.255
 )
-
-const maxSources = 250 << 16 // 127.1.0.0 to 127.250.255.255
 
 func (c Config) withDefaults() Config {
 	orDefault(&c.Code, message.GET)
@@ -117,8 +116,8 @@ func (c *Config) validate() error {
 		return fmt.Errorf("load: a window of %d is not in 1 to %d", c.Window, MaxWindow)
 	case c.Rate < 0 || c.Rate > MaxRate || math.IsNaN(c.Rate):
 		return fmt.Errorf("load: a rate of %v is not in 0 to 10,000,000", c.Rate)
-	case c.Sources != 0 && (c.Sources < c.Ports || c.Sources > maxSources || !c.To.Addr().Is4()):
-		return fmt.Errorf("load: %d source addresses: at least one per port, at most %d, IPv4 alone", c.Sources, maxSources)
+	case c.Sources != 0 && (c.Sources < c.Ports || c.Sources > MaxSources || !c.To.Addr().Is4()):
+		return fmt.Errorf("load: %d source addresses: at least one per port, at most %d, IPv4 alone", c.Sources, MaxSources)
 	}
 	return nil
 }

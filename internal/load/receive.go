@@ -85,6 +85,9 @@ func (l *lane) dispatch(now instant, p *transport.Packet) {
 	}
 	if err == nil && !more {
 		l.result.Codes[v.Code()]++
+		if l.g.cfg.Observing && v.Has(message.Observe) {
+			l.result.Observations++
+		}
 		l.answered(now, s, i)
 	}
 }

@@ -18,8 +18,9 @@ type Result struct {
 	Retransmissions uint64
 	// Separate counts responses that did not come with the Acknowledgement (RFC 7252 §5.2.2).
 	Separate uint64
-	// Notifications came to requests that were answered before (RFC 7641).
-	Notifications uint64
+	// Observations are responses that took the client on as an observer (RFC 7641),
+	// Notifications came to requests that were answered before.
+	Observations, Notifications uint64
 	// Blocks counts the further messages of transfers in blocks (RFC 7959), Broken the
 	// transfers that could not go on: the peer broke a rule, or message IDs ran out.
 	Blocks, Broken uint64
@@ -62,7 +63,8 @@ func (r *Result) Add(o *Result) {
 		{&r.Separate, &o.Separate}, {&r.TimedOut, &o.TimedOut}, {&r.Reset, &o.Reset},
 		{&r.Unanswered, &o.Unanswered}, {&r.Skipped, &o.Skipped}, {&r.Unreachable, &o.Unreachable},
 		{&r.Malformed, &o.Malformed}, {&r.Strays, &o.Strays}, {&r.InTime, &o.InTime},
-		{&r.Notifications, &o.Notifications}, {&r.Blocks, &o.Blocks}, {&r.Broken, &o.Broken}, {&r.Bytes, &o.Bytes},
+		{&r.Notifications, &o.Notifications}, {&r.Blocks, &o.Blocks}, {&r.Broken, &o.Broken}, {&r.Observations, &o.Observations},
+		{&r.Bytes, &o.Bytes},
 	} {
 		*sum.to += *sum.from
 	}
