@@ -3,7 +3,6 @@ package coap
 import (
 	"bytes"
 	"io"
-	"slices"
 	"time"
 
 	"github.com/motewire/coap/blockwise"
@@ -27,6 +26,8 @@ type divided struct {
 	assembled []byte             // the request's body, where it came in several blocks
 	ahead     bool               // the request's block is for a handler that reads it
 	commits   bool               // it is among the engine's committing
+	repeats   bool               // the request's block ends a body whose handler runs already
+	repeat    *exchange          // the newest request that repeats this one; nil: none
 	piece     blockwise.Slice    // of the response's body, that goes into this message
 	snapshot  blockwise.Snapshot // the whole response, where it was kept or is to be
 	recalled  bool               // snapshot was kept, and is the response
@@ -55,7 +56,7 @@ func (s *shard) resume(x *exchange) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if b1, _ := x.view.Block1(); b1.Num > 0 && !s.eng.assemble(x) {
-		return x.ahead || x.snapshot.Content != nil
+		return x.ahead || x.repeats || x.snapshot.Content != nil
 	}
 	if b2, _ := x.view.Block2(); b2.Num > 0 {
 		if s.eng.recall(x, x.req.Payload()) {
@@ -116,30 +117,11 @@ func (e *engine) reply(x *exchange) {
 			x.setUint(message.Size1, uint32(r.Size1))
 		}
 	case e.recall(x, nil):
-	case e.commits(x):
-		x.unavailable() // the response will be there soon
+	case e.committed(x) != nil:
+		x.repeats = true
 	default:
 		x.incomplete()
 	}
-}
-
-// commit notes that a handler is about to get, or has got, the whole of a body.
-func (e *engine) commit(x *exchange) {
-	x.commits = true
-	e.committing = append(e.committing, x)
-}
-
-// commits reports whether the handler still runs for the body whose last block x repeats.
-func (e *engine) commits(x *exchange) bool {
-	e.key = blockwise.AppendKey(e.key[:0], &x.view)
-	n := len(e.key)
-	for _, other := range e.committing {
-		e.key = blockwise.AppendKey(e.key[:n], &other.view)
-		if other.peer == x.peer && bytes.Equal(e.key[:n], e.key[n:]) {
-			return true
-		}
-	}
-	return false
 }
 
 // incomplete answers a request for what is no longer there (RFC 7959 §2.9.2).
@@ -175,15 +157,7 @@ func (e *engine) settle(now time.Time, x *exchange) {
 		e.assembler.Recycle(x.assembled)
 		x.assembled = nil
 	}
-	e.uncommit(x)
-}
-
-// uncommit is called when what a request with a body does is done.
-func (e *engine) uncommit(x *exchange) {
-	if x.commits {
-		i := slices.Index(e.committing, x)
-		e.committing = slices.Delete(e.committing, i, i+1)
-	}
+	e.uncommit(x, message.RequestEntityIncomplete)
 }
 
 // advanceTransfers gives up the transfers whose time has come.

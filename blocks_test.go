@@ -327,29 +327,6 @@ func TestServerPreconditionsOfBodies(t *testing.T) {
 	})
 }
 
-// While the handler runs, the last block again gets 5.03: it would be answered soon.
-func TestServerRepeatedWhileRunning(t *testing.T) {
-	runs := 0
-	h := coap.HandlerFunc(func(w coap.ResponseWriter, r *coap.Request) {
-		runs++
-		time.Sleep(10 * time.Second)
-		w.WriteString("done")
-	})
-	withServer(t, h, nil, func(t *testing.T, s *coaptest.Server) {
-		p := newBlockPeer(t, s)
-		expectAck(t, p.do(message.PUT, "x", text(64), block1(0, true, 64)), message.Continue, 0, true, 64)
-		p.ask(message.PUT, "x", "end", block1(1, false, 64))
-		p.receive(2 * time.Second) // the Acknowledgement
-		expectAck(t, p.do(message.PUT, "x", "end", block1(1, false, 64)), message.ServiceUnavailable, 1, false, 64)
-		v := p.receive(20 * time.Second)
-		expectAck(t, v, message.Changed, 1, false, 64)
-		p.send(datagram(t, message.Acknowledgement, message.Empty, v.ID(), message.Token{}, ""))
-		if v := p.do(message.PUT, "x", "end", block1(1, false, 64)); string(v.Payload()) != "done" || runs != 1 {
-			t.Errorf("%v after %d runs", v, runs)
-		}
-	})
-}
-
 // The parts of two uploads of one client are kept apart by Request-Tag, those of two
 // clients by the client (RFC 9175 §3.3).
 func TestServerKeepsUploadsApart(t *testing.T) {

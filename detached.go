@@ -88,7 +88,7 @@ func (s *shard) giveUp(inbound reliability.Inbound, how ending) {
 // replaceResponse ends a request by an error response in place of its handler's.
 func (e *engine) replaceResponse(now time.Time, x *exchange, code message.Code, out *outbox) {
 	e.over(x)
-	e.uncommit(x) // its Responder may still read the body: that is not recycled
+	e.uncommit(x, code) // its Responder may still read the body: that is not recycled
 	if x.observer != 0 && e.observers.Active(x.observer) {
 		e.deregister(now, x) // RFC 7641 §4.1: an error is no registration
 	}

@@ -203,6 +203,8 @@ func (x *exchange) serve() {
 		x.fate = drop // §8.2: not meant for groups
 	case x.recalled:
 		x.read()
+	case x.repeats:
+		x.join()
 	case x.ahead:
 		x.await()
 	case x.checked() && x.whole():
@@ -275,7 +277,9 @@ func (x *exchange) finish() {
 	}
 	x.conclude()
 	if !x.challenging && suppressed(&x.view, x.multicast, x.code, len(x.payload)) {
-		x.fate = drop
+		if x.fate = drop; x.received.Outcome == blockwise.Complete {
+			x.retain() // or the last block again would find nothing
+		}
 		return
 	}
 	if x.observer != 0 && x.code.IsSuccess() {

@@ -232,13 +232,13 @@ func (in *intake) finish(with *exchange) {
 	case x.received.Outcome == blockwise.Continue && x.code == 0:
 		in.proceed(x)
 	default:
-		in.send(x)
+		x.answer()
 	}
 }
 
-// send answers with the handler's response. Reading it is the program's code, like the
-// handler.
-func (in *intake) send(x *exchange) {
+// answer sends the response of an exchange that has left its batch. Reading it is the
+// program's code, like the handler.
+func (x *exchange) answer() {
 	read := false
 	defer func() {
 		if v := recover(); !read {
@@ -247,7 +247,7 @@ func (in *intake) send(x *exchange) {
 			x.SetCode(message.InternalServerError)
 		}
 		x.finish()
-		in.shard.late(x)
+		x.shard.late(x)
 	}()
 	x.read()
 	read = true

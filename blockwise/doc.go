@@ -21,9 +21,8 @@
 //     where the Assembler is Busy. A Continue of a stream may be held back until its reader has
 //     taken the piece, so that a fast client waits.
 //   - Repeated: the last block of a body that was handed over before. It is answered with what
-//     [Store.Find] has kept; while the handler still runs with 5.03 and a short Max-Age, as the
-//     response to the first one is still to come; otherwise with 4.08. The handler does not run
-//     again.
+//     [Store.Find] has kept; while the handler still runs it waits for that response, too;
+//     otherwise with 4.08. The handler does not run again.
 //   - Whole and Complete give a body. A request with a Block2 of NUM above 0 first looks for
 //     [Store.Find]; what is found is sliced and sent. What is not found is answered with 4.08,
 //     unless the method is [Repeatable] and the request's own body is at hand, which a FETCH
