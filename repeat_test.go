@@ -73,12 +73,12 @@ func TestServerRepeatedWhileRunning(t *testing.T) {
 	}
 }
 
-// Where the client wants no response, the last block again is acknowledged alone.
+// Where the client wants no success told, the last block again is acknowledged alone.
 func TestServerRepeatedWithoutResponse(t *testing.T) {
 	h := &lateHandler{}
 	withServer(t, h, nil, func(t *testing.T, s *coaptest.Server) {
 		p := newBlockPeer(t, s)
-		silent := uintOption(message.NoResponse, 26)
+		silent := uintOption(message.NoResponse, 2)
 		p.sentAgain(silent)
 		p.silence(time.Minute)
 		if v := p.do(message.PUT, "x", "end", silent, block1(1, false, 64)); v.Code() != message.Empty || h.runs != 1 {
