@@ -230,6 +230,7 @@ func (s *shard) send(c *call, options *optionList, r *Request, expect reliabilit
 	}
 	x, err := s.eng.ep.Send(now, c.to, datagram, reliability.SendOptions{
 		Confirmable: !r.call.nonConfirmable, Expect: expect, Token: c.token,
+		ResponseTimeout: r.call.patience,
 	})
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"iter"
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/motewire/coap/message"
 	"github.com/motewire/coap/peer"
@@ -48,8 +49,9 @@ type callOptions struct {
 	noURIHost      bool
 	token          message.Token
 	tokenSet       bool
-	blockSize      int   // 0: what Limits say
-	err            error // an option has an impossible value
+	blockSize      int           // 0: what Limits say
+	patience       time.Duration // for the response to a Non-confirmable message; 0: what Client says
+	err            error         // an option has an impossible value
 }
 
 // byHand reports whether the caller sees to blocks himself: then the request is one
@@ -103,7 +105,10 @@ func (c *callOptions) set(opts []RequestOption) {
 }
 
 // NonConfirmable sends the request as a Non-confirmable message: once, without
-// acknowledgement or retransmission (RFC 7252 §4.3).
+// acknowledgement or retransmission (RFC 7252 §4.3). Of a transfer in blocks (RFC 7959) each
+// message is: one that is not answered within ACK_TIMEOUT × ACK_RANDOM_FACTOR, 3 s by
+// default, is sent again under a new message ID, and so after twice and four times that; the
+// last one waits for [Client].ResponseTimeout.
 var NonConfirmable = RequestOption{kind: nonConfirmable}
 
 // NoURIHost leaves the Uri-Host option out, also where the URL names a host.

@@ -3,6 +3,7 @@ package coap
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/motewire/coap/blockwise"
 	"github.com/motewire/coap/message"
@@ -174,7 +175,7 @@ func (t *clientTransfer) up() (resp *Response, err error) {
 			counted = true
 			t.uploadBegun()
 		}
-		resp, err = t.send(&part)
+		resp, err = t.send(&part, resends)
 		if err != nil {
 			if !part.Blockwise {
 				return nil, err
@@ -193,8 +194,9 @@ func (t *clientTransfer) up() (resp *Response, err error) {
 	}
 }
 
-// send sends one part of the body and returns the response to it.
-func (t *clientTransfer) send(part *blockwise.Part) (*Response, error) {
+// send sends one part of the body, which was lost so many times, and returns the response to
+// it.
+func (t *clientTransfer) send(part *blockwise.Part, resends int) (*Response, error) {
 	t.sent.set(&t.options)
 	if part.Blockwise {
 		t.sent.addUint(message.Block1, part.Block1.Encode())
@@ -213,14 +215,46 @@ func (t *clientTransfer) send(part *blockwise.Part) (*Response, error) {
 		t.sent.addUint(message.Block2, b.Encode())
 	}
 	t.message.Body.data = part.Payload
-	return t.exchange()
+	if !part.Blockwise {
+		resends = maxResends // it is sent once
+	}
+	return t.exchange(resends)
 }
 
-// exchange sends the next message. Each but the first has a token of its own choice.
-func (t *clientTransfer) exchange() (*Response, error) {
+// exchange sends the next message, which was lost so many times. Each but the first has a
+// token of its own choice. A Non-confirmable one that is sent again keeps its token: its
+// response may have been late alone.
+func (t *clientTransfer) exchange(resends int) (*Response, error) {
+	c := &t.message.call
+	if c.patience = t.patience(resends); c.nonConfirmable && !c.tokenSet {
+		c.token, c.tokenSet = t.shard.newToken(t.to), true
+	}
 	resp, err := t.shard.exchange(t.ctx, t.to, &t.sent, &t.message)
-	t.message.call.tokenSet = false
+	c.tokenSet = c.tokenSet && c.nonConfirmable && err != nil
 	return resp, err
+}
+
+// patience returns how long a Non-confirmable message waits for its response before it is
+// sent again, which doubles like the time-out of a Confirmable one (RFC 7252 §4.2). Zero is
+// the client's ResponseTimeout: where that is shorter, and for the last attempt.
+func (t *clientTransfer) patience(resends int) time.Duration {
+	if !t.message.call.nonConfirmable || resends >= maxResends {
+		return 0
+	}
+	n := t.shard.core
+	p := n.params.WithDefaults()
+	wait := time.Duration(float64(p.AckTimeout)*p.AckRandomFactor) << resends
+	if most := n.timing.response; most > 0 && wait >= most {
+		return 0
+	}
+	return wait
+}
+
+// newToken draws a token for a message that may be sent more than once.
+func (s *shard) newToken(to peer.Addr) message.Token {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.eng.ep.NewToken(to)
 }
 
 func (t *clientTransfer) addTag() {
@@ -275,9 +309,9 @@ func (t *clientTransfer) later() {
 // fetch gets the next block of the response's body.
 func (t *clientTransfer) fetch() (blockwise.Chunk, *Response, error) {
 	t.later()
-	resp, err := t.exchange()
-	for resends := 0; err != nil && resends < maxResends && t.lost(err); resends++ {
-		resp, err = t.exchange()
+	resp, err := t.exchange(0)
+	for resends := 1; err != nil && resends <= maxResends && t.lost(err); resends++ {
+		resp, err = t.exchange(resends)
 	}
 	if err != nil {
 		return blockwise.Chunk{}, nil, within(err, t.download.Where)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -110,6 +111,58 @@ func TestTransferNonConfirmable(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A Non-confirmable block that is not answered is sent again after 3, 6 and 12 s, under new
+// message IDs with the same token: a late response is one to it. The last one waits for
+// ResponseTimeout.
+func TestTransferNonConfirmableTimeout(t *testing.T) {
+	withBlocks(t, 32, func(t *testing.T, s *blockServer) {
+		var sent []time.Duration
+		var began time.Time
+		c := s.client(func(c *coap.Client) {
+			c.Trace = &coap.Trace{Sent: func(d coap.TraceDatagram) { sent = append(sent, d.Time.Sub(began)) }}
+		})
+		began = time.Now()
+		s.scripted(silentAfter(2))
+		_, err := c.Put(t.Context(), s.url, coap.Raw(make([]byte, 100)), coap.BlockSize(32), coap.NonConfirmable)
+		expectError(t, err, coap.ErrResponseTimeout, "block 2/1/32, byte 64")
+		if want := []time.Duration{0, 0, 0, 3 * time.Second, 9 * time.Second, 21 * time.Second}; !slices.Equal(sent, want) {
+			t.Errorf("%v, want %v", sent, want)
+		}
+		if took := time.Since(began); took != (21+247)*time.Second {
+			t.Errorf("%v", took)
+		}
+		all, tokens, ids := s.take(), map[message.Token]int{}, map[message.ID]int{}
+		for _, v := range all[2:] {
+			tokens[v.Token()]++
+			ids[v.ID()]++
+		}
+		if len(all) != 6 || len(tokens) != 1 || len(ids) != 4 {
+			t.Errorf("%d messages; of the last block tokens %v, IDs %v", len(all), tokens, ids)
+		}
+	})
+}
+
+// So a transfer outlives loss with the defaults, also where each round trip takes longer than
+// the first wait.
+func TestTransferNonConfirmableDefaults(t *testing.T) {
+	for name, link := range map[string]simnet.Link{"loss": {Loss: 0.05, Delay: 20 * time.Millisecond}, "delay": {Delay: 2 * time.Second}} {
+		t.Run(name, func(t *testing.T) {
+			withBlocks(t, 64, func(t *testing.T, s *blockServer) {
+				s.network.SetDefault(link)
+				want, began := randomBody(3, 4<<10), time.Now()
+				resp, err := s.client(nil).Post(t.Context(), s.url, coap.Raw(want), coap.NonConfirmable, coap.BlockSize(64))
+				if err != nil {
+					t.Fatal(err)
+				}
+				expectBytes(t, resp, want)
+				if took := time.Since(began); took > 10*time.Minute || s.ran() != 1 {
+					t.Errorf("%v, %d runs", took, s.ran())
+				}
+			})
+		})
+	}
 }
 
 // One block is outstanding at a time: a transfer takes as many round trips as it has

@@ -144,6 +144,40 @@ func TestResponseTimeout(t *testing.T) {
 	}
 }
 
+// A Non-confirmable message may have a time of its own: others wait as long as ever. It ends
+// like these by a response, by its cancellation, and where its peer can't be reached.
+func TestOwnResponseTimeout(t *testing.T) {
+	b := newBench(t, Config{Params: exact})
+	send := func(token string, wait time.Duration) Outbound {
+		x := b.send(alice, encode(0, message.GET, 0, token, ""), SendOptions{Expect: ExpectOne, ResponseTimeout: wait})
+		b.transmitted()
+		return x
+	}
+	usual, quick, quicker := send("a", 0), send("b", 5*time.Second), send("c", 3*time.Second)
+	all := b.run(time.Hour)
+	for i, want := range []struct {
+		x  Outbound
+		at time.Duration
+	}{{quicker, 3 * time.Second}, {quick, 5 * time.Second}, {usual, 232 * time.Second}} {
+		if len(all) != 3 || all[i].at != want.at || !errors.Is(all[i].Err, ErrResponseTimeout) || all[i].Outbound != want.x {
+			t.Fatalf("%+v, want a response time-out at %v", all, want.at)
+		}
+	}
+	send("d", time.Second)
+	if v := b.receive(alice, encode(message.NonConfirmable, message.Content, 1, "d", "p")); v.Kind != Response {
+		t.Errorf("%+v", v)
+	}
+	b.e.Cancel(b.now, send("e", time.Second))
+	x := send("f", time.Second)
+	b.e.Unreachable(b.now, alice, nil, errors.New("gone"))
+	if all := b.events(); len(all) != 1 || all[0].Outbound != x || !errors.Is(all[0].Err, ErrUnreachable) {
+		t.Errorf("%+v", all)
+	}
+	if all := b.run(time.Hour); len(all) != 0 {
+		t.Errorf("%+v", all)
+	}
+}
+
 // RFC 7252 §4.3: "Rejecting a Non-confirmable message MAY involve sending a matching
 // Reset message".
 func TestResetOfANonConfirmableRequest(t *testing.T) {

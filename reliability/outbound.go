@@ -17,6 +17,7 @@ const (
 	leisurely                   // timer: a response to a multicast request, until its moment
 	unacknowledged              // timer and list flight of the peer: a Confirmable message
 	sent                        // list awaiting: acknowledged or Non-confirmable, no response yet
+	unanswered                  // timer and list flight: sent, with a ResponseTimeout of its own
 	answered                    // none: more responses may come until it is cancelled
 )
 
@@ -39,7 +40,7 @@ type exchange struct {
 	idHash      uint32 // under which byID has it, if hasID
 
 	first   instant // first transmission
-	timeout instant // the first one
+	timeout instant // the first one; of a Non-confirmable message: SendOptions.ResponseTimeout
 	expires instant // phase sent: when ResponseTimeout is over
 }
 
@@ -50,6 +51,9 @@ type SendOptions struct {
 	Expect      Expect
 	// Token is that of the datagram; needed unless Expect is ExpectNothing.
 	Token message.Token
+	// ResponseTimeout is how long a Non-confirmable message waits for its response. 0 is
+	// Config.ResponseTimeout.
+	ResponseTimeout time.Duration
 }
 
 // NewToken draws a token of eight random bytes that is not in use towards a peer, so
@@ -130,7 +134,7 @@ func (e *Endpoint) open(to peer.Addr, datagram []byte, o SendOptions, tokenHash 
 	x := e.exchanges.at(n)
 	x.to, x.peer = to, pn
 	x.confirmable, x.expect, x.token = o.Confirmable, o.Expect, o.Token
-	x.datagram = append(e.freeBuffer(), datagram...)
+	x.datagram, x.timeout = append(e.freeBuffer(), datagram...), instant(o.ResponseTimeout)
 	if x.expect != ExpectNothing {
 		x.tokenHash = tokenHash
 		e.byToken.insert(x.tokenHash, n+1)
@@ -244,9 +248,12 @@ func (e *Endpoint) fireExchanges() {
 		if !ok || t.at > e.now {
 			return
 		}
-		if e.exchanges.at(t.n).phase == leisurely {
+		switch e.exchanges.at(t.n).phase { //nolint:exhaustive // no other phase has a timer
+		case leisurely:
 			e.endLeisure(t.n)
-		} else {
+		case unanswered:
+			e.neverAnswered(t.n)
+		default:
 			e.timeOut(t.n)
 		}
 	}
@@ -319,6 +326,12 @@ func (e *Endpoint) Replace(now time.Time, x Outbound, datagram []byte) bool {
 // awaitResponse starts ResponseTimeout.
 func (e *Endpoint) awaitResponse(n uint32) {
 	x := e.exchanges.at(n)
+	if !x.confirmable && x.timeout > 0 {
+		x.phase = unanswered
+		e.exchanges.push(&e.peers.at(x.peer).flight, n)
+		e.timers.set(n, e.now+x.timeout)
+		return
+	}
 	x.phase = sent
 	x.expires = e.now + instant(e.cfg.ResponseTimeout)
 	e.exchanges.push(&e.awaiting, n)
@@ -331,9 +344,14 @@ func (e *Endpoint) fireAwaiting() {
 		if !ok || e.exchanges.at(n).expires > e.now {
 			return
 		}
-		e.stats.ResponseTimeouts++
-		e.fail(n, ErrResponseTimeout, nil)
+		e.neverAnswered(n)
 	}
+}
+
+// neverAnswered ends an exchange whose response did not come in time.
+func (e *Endpoint) neverAnswered(n uint32) {
+	e.stats.ResponseTimeouts++
+	e.fail(n, ErrResponseTimeout, nil)
 }
 
 // Cancel ends an exchange: no retransmission, no event and no response follow. It does
@@ -378,6 +396,9 @@ func (e *Endpoint) leave(n uint32) {
 		if x.limited {
 			p.outstanding--
 		}
+	case unanswered:
+		e.timers.stop(n)
+		e.exchanges.unlink(&p.flight, n)
 	case sent:
 		e.exchanges.unlink(&e.awaiting, n)
 	case created, answered:

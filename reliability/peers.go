@@ -19,7 +19,7 @@ type peerState struct {
 	open        int32     // exchanges of any kind
 	outstanding int32     // unacknowledged ones that count against NSTART (§4.7)
 	waiting     list      // exchanges not sent yet
-	flight      list      // Confirmable messages not acknowledged yet
+	flight      list      // messages under way: exchanges in phase unacknowledged and unanswered
 	rested      instant   // when the burst is whole again; in the past: it is
 	review      instant   // when to look whether the state can go
 }
