@@ -46,8 +46,8 @@ func (x *exchange) unsendable() error {
 	return errAnswered
 }
 
-// patience returns how long from now on a detached response is waited for; false: for ever,
-// as where the handler reads a body as it arrives, which takes its time.
+// patience returns how long from now on a detached response is waited for; false: for ever.
+// Where the handler reads a body as it arrives, which takes its time, the intake knows.
 func (x *exchange) patience(now time.Time) (time.Duration, bool) {
 	t := x.shard.core.limits.HandlerTimeout
 	return max(x.began.Add(t+sendGrace).Sub(now), 0), t > 0 && x.intake == nil
@@ -109,7 +109,10 @@ func (x *exchange) awaitSend() ending {
 		return failed
 	}
 	var late <-chan time.Time
-	if d, bounded := x.patience(time.Now()); bounded {
+	var overdue <-chan struct{}
+	if x.intake != nil {
+		overdue = x.intake.late
+	} else if d, bounded := x.patience(time.Now()); bounded {
 		timer := time.NewTimer(d)
 		defer timer.Stop()
 		late = timer.C
@@ -119,6 +122,8 @@ func (x *exchange) awaitSend() ending {
 	case <-x.sentHere:
 		return sent
 	case <-late:
+		how = tooLate
+	case <-overdue:
 		how = tooLate
 	case <-x.shard.done:
 		how = shut

@@ -5,10 +5,16 @@ import (
 	"errors"
 	"io"
 	"net/netip"
+	"runtime"
+	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
+	"weak"
 
 	"github.com/motewire/coap"
 	"github.com/motewire/coap/blockwise"
+	"github.com/motewire/coap/coaptest"
 	"github.com/motewire/coap/message"
 )
 
@@ -258,4 +264,48 @@ func TestBodyReplaced(t *testing.T) {
 		resp.Body = io.LimitReader(resp.Body, 40)
 		expectBytes(t, resp, randomBody(1, 100)[:40])
 	})
+}
+
+// A download that its caller leaves holds nothing: the client has no part of it but the
+// response itself, and the server closes what it reads from after TransferTimeout.
+func TestDownloadAbandoned(t *testing.T) {
+	closed := 0
+	h := coap.HandlerFunc(func(w coap.ResponseWriter, _ *coap.Request) {
+		w.SetBody(coap.Stream(&closingReader{Reader: strings.NewReader(text(100_000)), closed: &closed}, message.OctetStream))
+	})
+	withServer(t, h, nil, func(t *testing.T, s *coaptest.Server) {
+		var left []weak.Pointer[coap.Response]
+		for range 10 {
+			resp := get(t, s.Client(), s.URL)
+			if _, err := io.ReadFull(resp.Body, make([]byte, 3000)); err != nil {
+				t.Fatal(err)
+			}
+			left = append(left, weak.Make(resp))
+		}
+		runtime.GC()
+		for i, p := range left {
+			if p.Value() != nil {
+				t.Errorf("response %d is still held", i)
+			}
+		}
+		if n := s.Client().Stats(); n.Messages.OpenExchanges != 0 || n.Messages.PendingRequests != 0 {
+			t.Errorf("the client has %+v", n.Messages)
+		}
+		time.Sleep(248 * time.Second)
+		synctest.Wait()
+		if n := s.Config.Stats(); n.Responses.Snapshots != 0 || n.Responses.SnapshotBytes != 0 || closed != 10 {
+			t.Errorf("the server has %+v; closed %d", n.Responses, closed)
+		}
+	})
+}
+
+// A closingReader counts that it was closed.
+type closingReader struct {
+	io.Reader
+	closed *int
+}
+
+func (c *closingReader) Close() error {
+	*c.closed++
+	return nil
 }

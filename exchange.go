@@ -465,6 +465,8 @@ func (x *exchange) context() context.Context {
 		cancel(errAnswered)
 	case x.unwanted:
 		cancel(ErrReset)
+	case x.intake != nil && x.intake.timedOut:
+		cancel(context.DeadlineExceeded)
 	}
 	return ctx
 }

@@ -2,6 +2,7 @@ package coap
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"time"
@@ -26,6 +27,9 @@ type intake struct {
 	err      error         // why none comes although it was not the last
 	news     chan struct{} // gets a value when there is something to read
 	replied  bool          // the handler has returned
+	limit    *time.Timer   // of the handler's time, once no block is awaited; nil: it has not begun
+	timedOut bool          // HandlerTimeout is over
+	late     chan struct{} // closed when a detached response is not waited for any more
 }
 
 // takeIn takes a block of a body that its handler reads as it arrives. It reports whether
@@ -58,7 +62,7 @@ func (e *engine) startIntake(x *exchange) bool {
 		x.unavailable()
 		return false
 	}
-	in := &intake{shard: s, transfer: x.received.Transfer, x: s.newExchange(), news: make(chan struct{}, 1)}
+	in := &intake{shard: s, transfer: x.received.Transfer, x: s.newExchange(), news: make(chan struct{}, 1), late: make(chan struct{})}
 	in.x.adopt(bytes.Clone(x.view.Datagram()), x.route)
 	in.x.peer, in.x.intake = x.peer, in
 	e.intakes[in.transfer] = in
@@ -110,7 +114,9 @@ func (in *intake) offer(x *exchange) {
 		in.buf = append(in.buf[:0], r.Chunk...)
 		in.unread = in.buf
 	}
-	in.block, in.last = x, r.Outcome == blockwise.Complete
+	if in.block, in.last = x, r.Outcome == blockwise.Complete; in.last {
+		in.limitTime(in.shard.core.limits.HandlerTimeout)
+	}
 	x.leave()
 	in.shard.enter(x)
 	in.wake()
@@ -142,6 +148,29 @@ func (in *intake) end() {
 	}
 }
 
+// limitTime begins the handler's time, under mu: no block is awaited any more. Up to there
+// the transfer's idle time-out is the limit.
+func (in *intake) limitTime(d time.Duration) {
+	if in.shard.core.limits.HandlerTimeout > 0 && !in.replied && in.limit == nil {
+		in.limit = time.AfterFunc(d, in.timeOut)
+	}
+}
+
+// timeOut ends the context of a handler, and a second later the wait for its response where
+// it has detached.
+func (in *intake) timeOut() {
+	in.shard.mu.Lock()
+	defer in.shard.mu.Unlock()
+	if in.replied {
+		return
+	}
+	in.timedOut = true
+	if in.x.cancel != nil {
+		in.x.cancel(context.DeadlineExceeded)
+	}
+	in.limit = time.AfterFunc(sendGrace, func() { close(in.late) })
+}
+
 // wake has the reader look.
 func (in *intake) wake() {
 	select {
@@ -160,6 +189,7 @@ func (in *intake) fail(err error) {
 		in.end()
 	}
 	in.err, in.unread, in.x.ended = fmt.Errorf("%w: %w", io.ErrUnexpectedEOF, err), nil, true
+	in.limitTime(0)
 	if in.x.cancel != nil {
 		in.x.cancel(in.err)
 	}
@@ -218,6 +248,9 @@ func (in *intake) finish(with *exchange) {
 	var x *exchange
 	in.shard.input(func(time.Time, *outbox) {
 		in.x, in.replied = with, true
+		if in.limit != nil {
+			in.limit.Stop()
+		}
 		if in.err != nil {
 			in.x.unref()
 			return

@@ -1,10 +1,12 @@
 package coap_test
 
 import (
+	"context"
 	"errors"
 	"io"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/motewire/coap"
@@ -190,6 +192,58 @@ func TestStreamBodyDetachesAndPanics(t *testing.T) {
 		panics = true
 		expectAck(t, upload(), message.InternalServerError, 1, false, 32)
 	})
+}
+
+// A handler that detaches and never sends is not waited for longer than HandlerTimeout and a
+// second, counted from the last block, or a second from when it is known that the rest of the
+// body won't come. Until then it may take its time.
+func TestStreamBodyDetachesForGood(t *testing.T) {
+	for name, c := range map[string]struct {
+		gap  bool
+		late time.Duration // of the answer, after the last block
+	}{"complete": {late: 11 * time.Second}, "gap": {gap: true}} {
+		t.Run(name, func(t *testing.T) {
+			contexts, sends := make(chan context.Context, 1), make(chan coap.Responder, 1)
+			h := func(w coap.ResponseWriter, r *coap.Request) {
+				d, body := w.Detach(), r.BodyReader()
+				contexts <- r.Context()
+				go func() {
+					io.Copy(io.Discard, body)
+					sends <- d
+				}()
+			}
+			setup := func(s *coaptest.Server) { s.Config.Limits.HandlerTimeout = 10 * time.Second }
+			withServer(t, streaming(h), setup, func(t *testing.T, s *coaptest.Server) {
+				p := newBlockPeer(t, s)
+				expectAck(t, p.do(message.PUT, "x", text(32), block1(0, true, 32)), message.Continue, 0, true, 32)
+				ctx := <-contexts
+				time.Sleep(time.Minute)
+				if ctx.Err() != nil {
+					t.Errorf("while the body arrives: %v", ctx.Err())
+				}
+				if c.gap {
+					expectAck(t, p.do(message.PUT, "x", text(32), block1(3, true, 32)), message.RequestEntityIncomplete, 3, false, 32)
+					time.Sleep(2 * time.Second)
+				} else {
+					began := time.Now()
+					p.ask(message.PUT, "x", "end", block1(1, false, 32))
+					p.receive(2 * time.Second) // the Acknowledgement
+					v := p.separate()
+					expectAck(t, v, message.ServiceUnavailable, 1, false, 32)
+					if took := time.Since(began); took != c.late || context.Cause(ctx) != context.DeadlineExceeded {
+						t.Errorf("after %v, %v", took, context.Cause(ctx))
+					}
+				}
+				synctest.Wait()
+				if n := s.Config.Stats(); n.HandlersAway != 0 || n.Uploads.Transfers != 0 || n.Messages.PendingRequests != 0 {
+					t.Errorf("left: %+v", n)
+				}
+				if err := (<-sends).Send(); !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("Send: %v", err)
+				}
+			})
+		})
+	}
 }
 
 // A panickingReader has one byte.

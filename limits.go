@@ -54,7 +54,8 @@ type Limits struct {
 	// Handlers is how many handlers may run beside the quick ones, or wait detached,
 	// at once; further requests get 5.03 with Max-Age 1. Default 10,000.
 	Handlers int
-	// HandlerTimeout is when a request's context ends. Default EXCHANGE_LIFETIME
+	// HandlerTimeout is when a request's context ends, counted from its last block where the
+	// handler reads the body as it arrives ([StreamBody]). Default EXCHANGE_LIFETIME
 	// (247 s): later nobody waits. A detached response that is not sent a second after
 	// it is given up, and the request answered with 5.03 (RFC 7252 §5.9.3.4). Negative:
 	// never.

@@ -145,6 +145,8 @@ func BodyLimit(bytes int) RouteOption {
 // the body does not come to its end the reader gets an error around io.ErrUnexpectedEOF,
 // and the response is dropped. A handler that returns early has the rest of the body
 // thrown away, or, with an error, refused. Without a BodyLimit any length is taken.
+// Limits.TransferTimeout bounds the wait for each block, Limits.HandlerTimeout begins with the
+// last one.
 //
 // Preconditions are checked with the first block alone.
 func StreamBody() RouteOption {
