@@ -220,12 +220,19 @@ func (x *exchange) body() []byte {
 const blockRoom = 24
 
 // szx is the size exponent of the greatest block that fits into a message beside the
-// response's other options (RFC 7252 §4.6).
-func (x *exchange) szx() uint8 {
-	limits := &x.shard.core.limits
+// response's other options (RFC 7252 §4.6), and passes the path to the client in one piece.
+// long says that the body may take more than one.
+func (x *exchange) szx(long bool) uint8 {
+	s := x.shard
 	e := x.begin(x.out[:0], x.code, x.view.Token())
 	x.options.encode(&e)
-	room := min(limits.BlockBytes, limits.MessageBytes-e.Len()-blockRoom)
+	most := s.messageBytes(x.peer)
+	if long && !x.recalled && !x.wish().Later() { // or the client goes on with what it has got
+		if bytes, narrow := s.measure(x.peer); narrow {
+			most = min(most, bytes)
+		}
+	}
+	room := min(s.core.limits.BlockBytes, most-e.Len()-blockRoom)
 	if x.shortens() {
 		room = min(room, x.spare(e.Len(), true))
 	}
@@ -253,7 +260,7 @@ func (x *exchange) divide() {
 	if !w.Asked && !w.Size2 && len(body) <= x.undivided() {
 		return
 	}
-	piece, ok := w.Slice(len(body), x.szx())
+	piece, ok := w.Slice(len(body), x.szx(len(body) > x.shard.core.undivided))
 	if !ok {
 		x.beyond()
 		return
@@ -267,7 +274,7 @@ func (x *exchange) divide() {
 
 // undivided is how many bytes of body go without being divided, unless the client asks.
 func (x *exchange) undivided() int {
-	n := x.shard.core.undivided
+	n := min(x.shard.core.undivided, x.shard.messageBytes(x.peer)/2)
 	if !x.shortens() || !x.code.IsSuccess() {
 		return n
 	}

@@ -155,7 +155,7 @@ func (x *exchange) read() {
 		x.setTag(x.shard.core.uniqueTag())
 	}
 	var err error
-	x.payload, x.piece, err = c.block(x.payload[:0], x.wish(), x.szx())
+	x.payload, x.piece, err = c.block(x.payload[:0], x.wish(), x.szx(true))
 	switch {
 	case err == nil:
 	case errors.Is(err, errNoBlock):

@@ -37,6 +37,7 @@ func (e *engine) receive(now time.Time, p *transport.Packet, x *exchange) bool {
 	datagram := p.Buf[:p.N]
 	x.duplicate = false
 	if p.Err != nil {
+		e.shard.tooLong(now, p)
 		if unreachable(p.Err) {
 			e.ep.Unreachable(now, p.Peer, datagram, p.Err)
 		}

@@ -24,7 +24,10 @@ type Limits struct {
 	// nothing: it is answered like one without Observe.
 	TokenBytes int
 	// MessageBytes is the longest message sent (RFC 7252 §4.6): blocks are made small
-	// enough for it. Default 1152.
+	// enough for it with the options beside, and smaller where the path to the peer takes
+	// less. That is what the [transport.PathSizer] behind the socket says when a transfer
+	// begins, on Linux the MTU of the interface or of the path, and again for ten minutes
+	// when a message was too long. Default 1152.
 	MessageBytes int
 	// BlockBytes is the largest block sent or asked for (RFC 7959 §2.2): a power of two
 	// from 16 to 1024. Default 1024.

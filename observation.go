@@ -165,7 +165,7 @@ func (c *Client) observe(s *shard, to peer.Addr, u *message.URI, r *Request) (*o
 	}
 	o.options.remove(message.Observe)
 	o.options.addUint(message.Observe, 0)
-	if len(r.Body.data) > s.room(&o.options, r)-endingBytes {
+	if len(r.Body.data) > s.room(to, &o.options, r)-endingBytes {
 		return nil, fmt.Errorf("%w: the body of an observation, %d bytes, has to fit into one message", ErrTooLarge, len(r.Body.data))
 	}
 	o.watch = &watch{machine: machine, news: make(chan struct{}, 1)}

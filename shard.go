@@ -23,6 +23,8 @@ type shard struct {
 	conn transport.Conn
 	done chan struct{} // closed by close
 
+	paths paths
+
 	mu     sync.Mutex // owns all below, down to the blank line
 	eng    engine
 	timer  *time.Timer
@@ -433,7 +435,11 @@ func (s *shard) refused(out *outbox) {
 func (s *shard) unreachable(packets []transport.Packet) {
 	s.input(func(now time.Time, _ *outbox) {
 		for _, p := range packets {
-			if p.Err != nil && !lostHere(p.Err, p.Buf[:p.N]) {
+			if p.Err == nil {
+				continue
+			}
+			s.tooLong(now, &p)
+			if !lostHere(p.Err, p.Buf[:p.N]) {
 				s.eng.ep.Unreachable(now, p.Peer, p.Buf[:p.N], p.Err)
 			}
 		}

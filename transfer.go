@@ -3,6 +3,7 @@ package coap
 import (
 	"context"
 	"errors"
+	"syscall"
 	"time"
 
 	"github.com/motewire/coap/blockwise"
@@ -25,6 +26,8 @@ type clientTransfer struct {
 	tag      message.Tag // Request-Tag
 	tagged   bool        // there is one
 	anew     bool        // the download began again
+
+	known *map[peer.Addr]path // the narrow paths that the upload knows of
 }
 
 // maxResends is how often a block that timed out is sent again. Where 20 % of all datagrams
@@ -35,7 +38,7 @@ const maxResends = 3
 // doesn't hold when it is read.
 func (s *shard) do(ctx context.Context, to peer.Addr, options *optionList, r *Request) (*Response, error) {
 	byHand := r.call.byHand()
-	if !byHand && !s.fits(options, r) {
+	if !byHand && !s.fits(to, options, r) {
 		if err := context.Cause(ctx); err != nil {
 			return nil, (&call{to: to}).failed(r, err)
 		}
@@ -46,6 +49,9 @@ func (s *shard) do(ctx context.Context, to peer.Addr, options *optionList, r *Re
 		return t.run()
 	}
 	resp, err := s.exchange(ctx, to, options, r)
+	if err != nil && !byHand && errors.Is(err, syscall.EMSGSIZE) && len(r.Body.data) > 0 && !s.fits(to, options, r) {
+		return s.do(ctx, to, options, r) // it never left, and has to go in blocks
+	}
 	if err != nil || byHand || !resp.partial() && (resp.Code != message.RequestEntityTooLarge || len(r.Body.data) == 0) {
 		return resp, err
 	}
@@ -57,12 +63,12 @@ func (s *shard) do(ctx context.Context, to peer.Addr, options *optionList, r *Re
 }
 
 // fits reports whether a request is sent as one message.
-func (s *shard) fits(options *optionList, r *Request) bool {
+func (s *shard) fits(to peer.Addr, options *optionList, r *Request) bool {
 	if r.Body.stream != nil {
 		return false
 	}
 	n := len(r.Body.data)
-	return n == 0 || n <= s.blockSize(r) && n <= s.room(options, r)
+	return n == 0 || n <= s.blockSize(r) && n <= s.room(to, options, r)
 }
 
 // blockSize returns the greatest block size that a request may have.
@@ -73,13 +79,13 @@ func (s *shard) blockSize(r *Request) int {
 	return s.core.limits.BlockBytes
 }
 
-// room returns how long the payload of a request may be (RFC 7252 §4.6).
-func (s *shard) room(options *optionList, r *Request) int {
+// room returns how long the payload of a request to a peer may be (RFC 7252 §4.6).
+func (s *shard) room(to peer.Addr, options *optionList, r *Request) int {
 	token := message.MaxTokenLength
 	if r.call.tokenSet {
 		token = max(token, r.call.token.Len())
 	}
-	return s.core.limits.MessageBytes - len("head") - token - options.size() - len("\xff")
+	return s.messageBytes(to) - len("head") - token - options.size() - len("\xff")
 }
 
 // blockOptionBytes is how many bytes Block1, Block2, Size1 and Request-Tag take at most.
@@ -94,10 +100,11 @@ func (s *shard) newTransfer(ctx context.Context, to peer.Addr, options *optionLi
 		return nil, err
 	}
 	var err error
+	s.explore(to)
 	if t.download, err = blockwise.NewDownload(s.downloadConfig(r)); err != nil {
 		return nil, err
 	}
-	cfg := blockwise.UploadConfig{BlockSize: s.uploadSize(options, r)}
+	cfg := blockwise.UploadConfig{BlockSize: s.uploadSize(to, options, r)}
 	if st := r.Body.stream; st != nil {
 		cfg.Size = st.size1()
 		t.upload, err = blockwise.NewStreamUpload(st.begin(), cfg)
@@ -119,12 +126,27 @@ func (s *shard) downloadConfig(r *Request) blockwise.DownloadConfig {
 }
 
 // uploadSize returns the block size to begin with.
-func (s *shard) uploadSize(options *optionList, r *Request) int {
-	if r.Body.stream == nil && len(r.Body.data) <= s.blockSize(r) && len(r.Body.data) <= s.room(options, r) {
+func (s *shard) uploadSize(to peer.Addr, options *optionList, r *Request) int {
+	if s.fits(to, options, r) {
 		return s.blockSize(r) // it went in one message
 	}
-	szx := blockwise.SZXWithin(s.room(options, r) - blockOptionBytes)
-	return min(s.blockSize(r), 16<<szx)
+	return min(s.blockSize(r), 16<<blockwise.SZXWithin(s.blockRoom(to, options, r)))
+}
+
+// blockRoom returns how long a block of a request to a peer may be.
+func (s *shard) blockRoom(to peer.Addr, options *optionList, r *Request) int {
+	return s.room(to, options, r) - blockOptionBytes
+}
+
+// narrow cuts what is left of the body into smaller blocks where the path to the peer turned
+// out to take no more. It reports whether there is a difference.
+func (t *clientTransfer) narrow() bool {
+	known := t.shard.paths.narrow.Load()
+	if known == t.known {
+		return false
+	}
+	t.known = known
+	return t.upload.Limit(t.shard.blockRoom(t.to, &t.options, &t.message))
 }
 
 // run sends the request's body.
@@ -167,6 +189,7 @@ func (t *clientTransfer) up() (resp *Response, err error) {
 		if err := context.Cause(t.ctx); err != nil { // or its reader is asked in vain
 			return nil, t.failed(t.upload.Where(err))
 		}
+		t.narrow()
 		part, err := t.upload.Next()
 		if err != nil {
 			return nil, t.failed(err)
@@ -177,6 +200,9 @@ func (t *clientTransfer) up() (resp *Response, err error) {
 		}
 		resp, err = t.send(&part, resends)
 		if err != nil {
+			if errors.Is(err, syscall.EMSGSIZE) && t.narrow() {
+				continue // it never left
+			}
 			if !part.Blockwise {
 				return nil, err
 			}

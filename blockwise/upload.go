@@ -210,6 +210,18 @@ func (u *Upload) restart(resent bool) bool {
 	return true
 }
 
+// Limit makes the blocks that Next cuts from now on no larger than so many bytes, 16 at
+// least: the path to the server takes no longer messages (RFC 7252 §4.6). It reports false
+// where they are not.
+func (u *Upload) Limit(bytes int) bool {
+	szx := SZXWithin(bytes)
+	if szx >= u.szx {
+		return false
+	}
+	u.szx = szx
+	return true
+}
+
 // shrink begins again with smaller blocks after 4.13, and reports false where that was
 // not meant or cannot be. §2.9.3: "a 4.13 response to a request with a Block1 Option [...]
 // where the response carries a smaller SZX in its Block1 Option is a hint to try that

@@ -266,3 +266,24 @@ func TestUploadOfTooManyBlocks(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A narrow path cuts a block anew that was under way, also the one of a stream that is held,
+// and those that follow (RFC 7959 §2.5).
+func TestUploadLimit(t *testing.T) {
+	whole := bytes.Repeat([]byte("0123456789"), 13) // 130 bytes
+	streamed, err := NewStreamUpload(FromReader(bytes.NewReader(whole)), UploadConfig{BlockSize: 64})
+	if err != nil {
+		t.Fatal(err)
+	}
+	held, err := NewUpload(whole, UploadConfig{BlockSize: 64})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, u := range map[string]*Upload{"held": held, "streamed": streamed} {
+		script(t, u, whole, "0/1/64", "<2.31 0/1/64", "1/1/64")
+		if u.Limit(64) || !u.Limit(63) {
+			t.Errorf("%s: 64 bytes are less than 64, or 63 are not", name)
+		}
+		script(t, u, whole, "2/1/32", "<2.31 2/1/32", "3/1/32", "<2.31 3/1/32", "4/0/32", "<2.04 4/0/32", "final")
+	}
+}

@@ -17,6 +17,8 @@ import (
 var (
 	_ transport.Conn   = (*Conn)(nil)
 	_ transport.Joiner = (*Conn)(nil)
+
+	_ transport.PathSizer = (*Conn)(nil)
 )
 
 // A Conn is one address on a [Network], opened by [Network.Listen].
@@ -154,6 +156,20 @@ func (c *Conn) sendGroup(now time.Time, group peer.Addr, data []byte) error {
 		return c.net.transmit(now, c.addr, group, group, data) // it can be lost or too long even so
 	}
 	return first
+}
+
+// PathBytes returns the MTU of the link to a peer, as [transport.PathSizer] says.
+func (c *Conn) PathBytes(to peer.Addr) (n int, ok bool) {
+	if to.IsMulticast() {
+		return 0, false
+	}
+	c.net.mu.Lock()
+	defer c.net.mu.Unlock()
+	l := &c.net.standard
+	if own := c.net.link(c.addr, to.Remote()).own; own != nil {
+		l = own
+	}
+	return l.mtu(), true
 }
 
 // JoinGroup makes the Conn receive what is sent to a multicast group on its own port.
