@@ -12,6 +12,19 @@ func idRef(n uint32, place int) uint32 { return n<<2 | uint32(place) + 1 }
 // findID returns the observer that a message ID towards a client belongs to, and its
 // place there; -1: none.
 func (r *Registry) findID(cn uint32, id message.ID) (n uint32, place int) {
+	c := r.peers.at(cn)
+	if c.first != 0 {
+		n = c.first - 1
+		o := r.observers.at(n)
+		for place := range o.ids {
+			if o.places.known(place) && o.ids[place] == id {
+				return n, place
+			}
+		}
+		if c.observations == 1 {
+			return 0, -1
+		}
+	}
 	for p := r.byID.find(r.hash.id(cn, id)); p.ref != 0; p.next() {
 		n, place = (p.ref-1)>>2, int((p.ref-1)&(rememberedIDs-1))
 		if o := r.observers.at(n); o.client == cn && o.ids[place] == id {
@@ -51,14 +64,25 @@ func (r *Registry) remember(n uint32, id message.ID) bool {
 	place := o.places.next()
 	r.forgetID(n, place)
 	o.ids[place], o.places = id, o.places.taken()
-	r.byID.insert(r.hash.id(o.client, id), idRef(n, place))
+	if r.indexed(n) {
+		r.byID.insert(r.hash.id(o.client, id), idRef(n, place))
+	}
 	return true
+}
+
+// indexed reports whether byID has the message IDs of an observer. Those of its client's
+// first one are found there: most clients have no other, and an index of all of them would
+// cost more than all else that a notification does here.
+func (r *Registry) indexed(n uint32) bool {
+	return r.peers.at(r.observers.at(n).client).first != n+1
 }
 
 func (r *Registry) forgetID(n uint32, place int) {
 	if o := r.observers.at(n); o.places.known(place) {
 		o.places &^= 1 << place
-		r.byID.remove(r.hash.id(o.client, o.ids[place]), idRef(n, place))
+		if r.indexed(n) {
+			r.byID.remove(r.hash.id(o.client, o.ids[place]), idRef(n, place))
+		}
 	}
 }
 

@@ -206,6 +206,9 @@ func (r *Registry) remove(n uint32) Removal {
 	r.byToken.remove(r.hash.token(o.client, o.token), n+1)
 	cn := o.client
 	c := r.peers.at(cn)
+	if c.first == n+1 {
+		c.first = 0
+	}
 	if o.flags&inFlight != 0 {
 		c.outstanding--
 	}

@@ -257,3 +257,31 @@ func TestUnsent(t *testing.T) {
 	}
 	b.r.Unsent(b.now, 0)
 }
+
+// The message IDs of a client's first observation are found without an index, those of its
+// others by it, whichever of them end.
+func TestResetEndsAnyObservationOfAClient(t *testing.T) {
+	for gone := range 3 {
+		b := newBench(t, anyway)
+		all := []Observer{b.register(1, 1, 0), b.register(1, 2, 0), b.register(1, 3, 0)}
+		b.r.Changed(b.now, 0)
+		b.all()
+		if used := b.r.byID.used(); used != 2 {
+			t.Fatalf("%d message IDs in the index", used)
+		}
+		b.r.Deregister(b.now, numbered(1), tokenOf(gone+1))
+		all[gone] = b.register(1, 4, 0)
+		b.r.Changed(b.now, 0)
+		b.all()
+		for _, x := range all {
+			id := message.ID(b.r.ids(x)[0])
+			if removal, ok := b.r.Reset(b.now, numbered(1), id); !ok || removal.Observer != x {
+				t.Errorf("%d gone: %+v, %v, want %v", gone, removal, ok, x)
+			}
+		}
+		if used := b.r.byID.used(); used != 0 {
+			t.Errorf("%d gone: %d message IDs left", gone, used)
+		}
+		b.observers(0)
+	}
+}

@@ -28,7 +28,7 @@ type Registry struct {
 	resources []resource
 	byPeer    index // clients
 	byToken   index // observers
-	byID      index // observers by the message IDs of their last notifications
+	byID      index // observers by the message IDs of their last notifications, but for clients' first
 
 	spreading list // resources, by number, with observers that do not know of a change yet
 	ring      list // clients that may be sent something now
@@ -99,6 +99,7 @@ type client struct {
 	// ready holds the observers with something to send: lane 0 those whose notification
 	// may be Non-confirmable and is paced, lane 1 Confirmable ones.
 	ready        [2]list
+	first        uint32 // an observer as number+1; 0: none. See indexed
 	observations uint16
 	outstanding  uint16 // unacknowledged notifications
 	turn         uint8  // the lane that is next, if both can go
@@ -210,7 +211,10 @@ func (r *Registry) enter(from peer.Addr, token message.Token, to Resource, repre
 		token: token, client: cn, resource: uint32(to), representation: representation,
 		change: res.change, silentSince: r.now, sequence: (r.clock() - 1) & sequenceMask,
 	}
-	r.peers.at(cn).observations++
+	c := r.peers.at(cn)
+	if c.observations++; c.first == 0 {
+		c.first = n + 1
+	}
 	res.observers++
 	r.observers.push(&res.current, ofResource, n)
 	r.observers.push(&r.silence, ofSilence, n)
