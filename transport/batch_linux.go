@@ -1,11 +1,9 @@
 package transport
 
 import (
-	"errors"
 	"net"
 	"sync"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,7 +15,7 @@ const errorsEvery = 16
 
 // A mmsg moves batches by recvmmsg and sendmmsg.
 type mmsg struct {
-	raw      syscall.RawConn
+	raw      *quiet
 	v6       bool
 	segments bool // runs of packets leave as one message
 	reader   reader
@@ -27,11 +25,13 @@ type mmsg struct {
 }
 
 func newMmsg(u *UDP) (batcher, error) {
-	raw, err := u.sock.SyscallConn()
+	sock := u.sock.(*net.UDPConn)
+	q, err := newQuiet(sock)
 	if err != nil {
 		return nil, err
 	}
-	b := &mmsg{raw: raw, v6: u.v6}
+	u.sock = quietConn{sock, q}
+	b := &mmsg{raw: q, v6: u.v6}
 	b.segments = u.segments && b.canSegment()
 	b.reader.frames = newFrames(u.v6)
 	for i := range b.reader.hdrs {
@@ -58,37 +58,16 @@ func (b *mmsg) read(p []Packet) (int, error) {
 	for i := range r.packets {
 		r.hold(i, r.packets[i].Buf)
 	}
-	err := b.await(r)
+	err := b.raw.Read(r.bound)
 	r.release(len(r.packets))
 	r.packets = nil
+	if err == nil {
+		err = r.err
+	}
 	if err != nil {
 		return 0, ended("read", err)
 	}
 	return r.n, nil
-}
-
-// await runs the reader until it has something.
-func (b *mmsg) await(r *reader) error {
-	for {
-		err := b.raw.Read(r.bound)
-		if err == nil {
-			return r.err
-		}
-		if errors.Is(err, net.ErrClosed) {
-			return err
-		}
-		// The runtime's poller calls a descriptor not pollable while its last event was
-		// an error alone, that is when an ICMP error came while there was no room to
-		// send. Such an error must not stop the reader, so it looks for itself.
-		done := false
-		if err := b.raw.Control(func(fd uintptr) { done = r.bound(fd) }); err != nil {
-			return err
-		}
-		if done {
-			return r.err
-		}
-		time.Sleep(time.Millisecond)
-	}
 }
 
 // receive reads one batch of datagrams or errors. It returns false to be called again

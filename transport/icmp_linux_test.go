@@ -3,7 +3,6 @@ package transport
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"strings"
 	"syscall"
@@ -129,50 +128,6 @@ func TestOwnErrorsAreNotReported(t *testing.T) {
 			t.Errorf("got %q, %v, want the report", p[0].text(), p[0].Err)
 		}
 	})
-}
-
-// unpollable is a descriptor that the runtime's poller refuses at times.
-type unpollable struct {
-	syscall.RawConn
-	refusals int
-}
-
-func (u *unpollable) Read(f func(uintptr) bool) error {
-	if u.refusals > 0 {
-		u.refusals--
-		return errors.New("not pollable")
-	}
-	return u.RawConn.Read(f)
-}
-
-// The poller calls a socket not pollable while its last event was an error alone. That
-// stops no reader: it looks for itself.
-func TestUnpollable(t *testing.T) {
-	s := setting{system: native, network: "udp4", ask: loopback4}
-	server, client := s.listen(t, Config{}), s.client(t)
-	b := server.batch.(*mmsg)
-	poller := &unpollable{RawConn: b.raw}
-	b.raw = poller
-	send(t, client, packet(s.at(server), "there already"))
-	poller.refusals = 1 << 30
-	if p := receive(t, server, 1, 1); p[0].text() != "there already" {
-		t.Errorf("got %q", p[0].text())
-	}
-	poller.refusals = 3
-	got := make(chan []Packet)
-	go func() {
-		defer close(got)
-		got <- receive(t, server, 1, 1)
-	}()
-	send(t, client, packet(s.at(server), "later"))
-	if p := <-got; len(p) != 1 || p[0].text() != "later" {
-		t.Errorf("got %v", p)
-	}
-	server.Close()
-	poller.refusals = 1
-	if _, err := server.ReadBatch(buffers(1, 8)); err != net.ErrClosed {
-		t.Errorf("after Close: %v", err)
-	}
 }
 
 // A socket holds no buffer longer than the call.

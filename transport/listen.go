@@ -48,7 +48,7 @@ func (c Config) withDefaults() Config {
 
 // A UDP is a Conn over one UDP socket.
 type UDP struct {
-	sock  *net.UDPConn
+	sock  socket
 	batch batcher
 	local netip.AddrPort
 	v4    bool // sends and receives IPv4
@@ -56,6 +56,12 @@ type UDP struct {
 	drops drops
 
 	segments bool // Config.NoSegments is not set
+}
+
+// A socket is a *net.UDPConn, or what a batcher has put in its place.
+type socket interface {
+	net.PacketConn
+	SyscallConn() (syscall.RawConn, error)
 }
 
 // A batcher moves the batches of one socket in the way of one system.

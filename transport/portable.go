@@ -66,7 +66,7 @@ var portableSystem = system{
 
 func newPortable(u *UDP) (batcher, error) {
 	b := &portable{
-		sock:    u.sock,
+		sock:    u.sock.(*net.UDPConn),
 		v4:      u.v4,
 		v6:      u.v6,
 		buf:     make([]byte, maxDatagram),

@@ -112,8 +112,7 @@ func (s *sender) send(raw syscall.RawConn, p []Packet, segments bool) (n int, er
 	return n, nil
 }
 
-// submit makes one attempt that the socket does not answer with EAGAIN. The first goes
-// past the poller, where writers would wait for each other.
+// submit makes one attempt that the socket does not answer with EAGAIN.
 func (s *sender) submit(raw syscall.RawConn) error {
 	if err := raw.Control(s.boundOnce); err != nil || s.errno != unix.EAGAIN {
 		return err
