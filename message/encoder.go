@@ -53,7 +53,11 @@ var refusals = [...]error{
 func AppendHeader(dst []byte, t Type, c Code, id ID, token Token) Encoder {
 	var last uint32
 	var err refusal
-	if c == Empty || t > Acknowledgement || usual>>(c.Class()<<2|uint8(t))&1 == 0 {
+	if c == Empty {
+		if last = closed; token.length != 0 || t > Reset {
+			err = refuseHeader(t, c, token)
+		}
+	} else if t > Acknowledgement || usual>>(c.Class()<<2|uint8(t))&1 == 0 {
 		last, err = closed, refuseHeader(t, c, token)
 	}
 	n := len(dst)
@@ -62,7 +66,8 @@ func AppendHeader(dst []byte, t Type, c Code, id ID, token Token) Encoder {
 		return Encoder{append(dst, token.bytes[:token.length]...), last, c, err}
 	}
 	b := (*[headerLength + MaxTokenLength]byte)(dst[n : n+headerLength+MaxTokenLength])
-	b[0], b[1], b[2], b[3] = 1<<6|byte(t&3)<<4|token.length, byte(c), byte(id>>8), byte(id)
+	first := 1<<6 | uint32(t&3)<<4 | uint32(token.length)
+	binary.BigEndian.PutUint32(b[:], first<<24|uint32(c)<<16|uint32(id))
 	copy(b[headerLength:], token.bytes[:]) // all of it: a copy of known length is cheaper
 	return Encoder{dst[:n+headerLength+int(token.length)], last, c, err}
 }
@@ -97,28 +102,54 @@ func (e *Encoder) refuse(r refusal) {
 // Option appends an option. Equal numbers may follow each other; a smaller one is
 // ErrOptionOrder.
 func (e *Encoder) Option(n OptionNumber, value []byte) {
-	delta := uint32(n) - e.last // far above 13 where n is smaller
-	if delta >= 13 || len(value) >= 13 {
-		if e.extendedHeader(n, len(value)) {
-			e.buf = append(e.buf, value...)
-		}
+	delta := uint32(n) - e.last // far above 269 where n is smaller
+	i := len(e.buf)
+	if delta >= 269 || len(value) >= 13 || cap(e.buf)-i <= shortOption {
+		e.longOption(n, value)
 		return
 	}
 	e.last = uint32(n)
-	e.buf = append(append(e.buf, byte(delta)<<4|byte(len(value))), value...)
+	room := e.buf[i : i+1+shortOption]
+	head := byte(delta)<<4 | byte(len(value))
+	end := i + 1 + len(value)
+	if delta >= 13 {
+		room[0], head = 13<<4|byte(len(value)), byte(delta-13)
+		room = room[1:]
+		end++
+	}
+	b := (*[shortOption]byte)(room)
+	b[0] = head
+	switch k := len(value); { // a copy of known length needs no call
+	case k >= 8:
+		*(*[8]byte)(b[1:]) = [8]byte(value)
+		*(*[4]byte)(b[k-3 : k+1]) = [4]byte(value[k-4:])
+	case k >= 4:
+		*(*[4]byte)(b[1:]) = [4]byte(value)
+		*(*[4]byte)(b[k-3 : k+1]) = [4]byte(value[k-4:])
+	case k >= 2:
+		*(*[2]byte)(b[1:]) = [2]byte(value)
+		b[k] = value[k-1]
+	case k == 1:
+		b[1] = value[0]
+	}
+	e.buf = e.buf[:end]
 }
+
+// longOption is Option for what is long, far from the one before, or without room.
+func (e *Encoder) longOption(n OptionNumber, value []byte) {
+	if e.header(n, len(value)) {
+		e.buf = append(e.buf, value...)
+	}
+}
+
+// shortOption is the length of the longest option whose header is one byte.
+const shortOption = 1 + 12
 
 // OptionString appends an option with a string value.
 func (e *Encoder) OptionString(n OptionNumber, value string) {
-	delta := uint32(n) - e.last
-	if delta >= 13 || len(value) >= 13 {
-		if e.extendedHeader(n, len(value)) {
-			e.buf = append(e.buf, value...)
-		}
-		return
+	if e.header(n, len(value)) {
+		e.buf = append(e.buf, value...)
 	}
-	e.last = uint32(n)
-	e.buf = append(append(e.buf, byte(delta)<<4|byte(len(value))), value...)
 }
 
 // OptionUint appends an option with an unsigned integer in its shortest form, which for
@@ -147,28 +178,34 @@ func (e *Encoder) OptionBlock(n OptionNumber, b Block) {
 // Len returns the length in bytes of what the slice holds so far.
 func (e *Encoder) Len() int { return len(e.buf) }
 
-// extendedHeader appends delta and length, in their shortest form (§3.1), of an option
-// that does not do with a byte for them. It reports whether the option is not refused.
-func (e *Encoder) extendedHeader(n OptionNumber, length int) bool {
-	switch {
-	case e.err != 0:
-		return false
-	case e.code == Empty:
-		e.refuse(refusedEmpty)
-		return false
-	case uint32(n) < e.last:
-		e.refuse(refusedOrder)
-		return false
-	case length > MaxOptionLength:
-		e.refuse(refusedLength)
+// header appends delta and length of an option in their shortest form (§3.1). It reports
+// whether the option is not refused.
+func (e *Encoder) header(n OptionNumber, length int) bool {
+	delta := uint32(n) - e.last
+	if delta > 65535 || length > MaxOptionLength {
+		e.refuseOption(n)
 		return false
 	}
-	delta := int(uint32(n) - e.last)
 	e.last = uint32(n)
-	e.buf = append(e.buf, nibble(delta)<<4|nibble(length))
-	e.buf = appendExtended(e.buf, delta)
-	e.buf = appendExtended(e.buf, length)
+	if delta < 13 && length < 13 {
+		e.buf = append(e.buf, byte(delta)<<4|byte(length))
+		return true
+	}
+	b := append(e.buf, nibble(int(delta))<<4|nibble(length))
+	e.buf = appendExtended(appendExtended(b, int(delta)), length)
 	return true
+}
+
+// refuseOption says what is wrong with an option; an earlier error sticks.
+func (e *Encoder) refuseOption(n OptionNumber) {
+	switch {
+	case e.code == Empty:
+		e.refuse(refusedEmpty)
+	case uint32(n) < e.last:
+		e.refuse(refusedOrder) // or an error has closed e
+	default:
+		e.refuse(refusedLength)
+	}
 }
 
 // nibble returns the four bits that stand for v in an option header.

@@ -199,3 +199,33 @@ func TestBlock(t *testing.T) {
 		}
 	}
 }
+
+// Every delta and length up to the extended forms, and every amount of room behind dst,
+// leads to the same bytes.
+func TestOptionsOfEverySize(t *testing.T) {
+	value := make([]byte, 300)
+	for i := range value {
+		value[i] = byte(i + 1)
+	}
+	for _, delta := range []int{0, 1, 12, 13, 14, 268, 269, 270, 65525} {
+		for _, length := range []int{0, 1, 2, 3, 4, 5, 7, 8, 9, 11, 12, 13, 14, 268, 269, 270} {
+			m := Message{NonConfirmable, GET, 7, Token{}, []Option{
+				{10, value[:2]}, {OptionNumber(10 + delta), value[:length]},
+			}, nil}
+			want := appendFloor(nil, &m)
+			for room := range 40 {
+				got, err := encode(make([]byte, 0, room), &m)
+				if err != nil || !bytes.Equal(got, want) {
+					t.Fatalf("delta %d, length %d, room %d: %x, %v, want %x", delta, length, room, got, err, want)
+				}
+				e := AppendHeader(make([]byte, 0, room), m.Type, m.Code, m.ID, m.Token)
+				for _, o := range m.Options {
+					e.OptionString(o.Number, string(o.Value))
+				}
+				if got, err := e.Finish(nil); err != nil || !bytes.Equal(got, want) {
+					t.Fatalf("string, delta %d, length %d, room %d: %x, %v", delta, length, room, got, err)
+				}
+			}
+		}
+	}
+}
