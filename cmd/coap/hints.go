@@ -122,7 +122,6 @@ var commandHints = map[string]map[string]string{
 		"q":           "use --rate N",
 		"R":           "use --rate N",
 		"qps":         "use --rate N",
-		"b":           "block-wise transfer is not carried out; a first block is an answer",
 	},
 }
 
