@@ -170,7 +170,7 @@ func (f *costFlags) check() error {
 	case f.room >= 0 && f.room < 32:
 		return usageErrorf("--frame %d: say 32 or more", f.room)
 	}
-	return nil
+	return refuseStandard("--svg", f.svg)
 }
 
 // adjusted returns a link with what the flags say about it.

@@ -93,6 +93,7 @@ func TestCostErrors(t *testing.T) {
 		"h/t --token-length 9":     "say 0 to 8",
 		"coap://h:99999/":          "port",
 		"h/t -b 3,64":              "all blocks are reckoned",
+		"h/t --svg -":              "--svg -: say a file",
 		"h/t -b 63":                "say a block size",
 		"h/t --size 16777217":      "--size 16777217: say 16777216 at most",
 		"h/t --size 5 --answer x":  "--answer and --size: say one of them",

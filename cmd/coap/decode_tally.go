@@ -50,7 +50,11 @@ func (t *tally) pass(name string) {
 
 // String is the summary of a decoded capture.
 func (t *tally) String() string {
-	s := fmt.Sprintf("%d messages, %d of them malformed", t.messages, t.malformed)
+	noun := "messages"
+	if t.messages == 1 {
+		noun = "message"
+	}
+	s := fmt.Sprintf("%d %s, %d of them malformed", t.messages, noun, t.malformed)
 	separator, secured := "; frames not decoded: ", false
 	for _, r := range t.passed {
 		s += fmt.Sprintf("%s%d %s", separator, r.frames, r.name)

@@ -13,7 +13,7 @@ func (d *decoder) check() error {
 	case d.json && (d.bytes || d.ladder), d.bytes && (d.ladder || d.stats):
 		return usageErrorf("say one of --json, --map, and --ladder; --stats goes with --json or --ladder")
 	}
-	return nil
+	return refuseStandard("--svg", d.svg)
 }
 
 // tracks tells whether conversations are asked for.

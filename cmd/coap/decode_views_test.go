@@ -171,6 +171,7 @@ func TestViewErrors(t *testing.T) {
 		{[]string{"--ladder", "40000001"}, "take a capture file, not hex"},
 		{[]string{"--svg", "x.svg", "40000001"}, "take a capture file, not hex"},
 		{[]string{"--ladder", "--json", "40000001"}, "say one of"},
+		{[]string{"--svg", "-", "-f", "x"}, "--svg -: say a file"},
 		{[]string{"--map", "--stats", "40000001"}, "say one of"},
 		{[]string{"--svg", filepath.Join(t.TempDir(), "none", "x.svg"), "-f", filepath.Join(captures, drawn[0]+".pcap")}, "none"},
 	} {

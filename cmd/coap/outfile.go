@@ -10,6 +10,15 @@ import (
 	"path/filepath"
 )
 
+// refuseStandard refuses - for a file beside what goes to standard output, where it would
+// be in the way.
+func refuseStandard(flag, file string) error {
+	if file == "-" {
+		return usageErrorf("%s -: say a file; standard output is in use", flag)
+	}
+	return nil
+}
+
 // A newFile is the file of -o on its way: a temporary one beside it, which takes its name
 // once it is whole. What is no regular file, such as a device or a pipe, is written to as
 // it is.

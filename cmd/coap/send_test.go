@@ -104,6 +104,7 @@ func TestExitStatuses(t *testing.T) {
 	}{
 		{"get coaps://h/x", exitUsage, "coaps:// is not supported yet"},
 		{"get mqtt://h/x", exitUsage, "scheme is neither coap nor coaps"},
+		{"get --pcap - " + up, exitUsage, "--pcap -: say a file"},
 		{"get fe80::1/x", exitUsage, "an IPv6 address in a URI has brackets: [fe80::1]"},
 		{"get coap://::1", exitUsage, "an IPv6 address in a URI has brackets: [::1]"},
 		{"get http://h/x", exitUsage, "http:// is not CoAP: write coap://h/x, or ask a proxy with -P"},
@@ -313,6 +314,22 @@ func TestProxy(t *testing.T) {
 }
 
 // The capture has what -v shows: all but what -l has dropped before it was sent.
+// Whoever follows a capture sees a message when it is sent.
+func TestCaptureIsWrittenAtOnce(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "trace.pcapng")
+	decoded := make(chan result, 1)
+	uri := rawPeer(t, func(v *message.View) []byte {
+		decoded <- command(t, "", "decode", "-f", file)
+		return piggybacked(v, message.Changed, message.MaxAge, nil)
+	})
+	if got := command(t, "", "put", "--pcap", file, uri+"/x"); got.status != exitOK {
+		t.Fatalf("%+v", got)
+	}
+	if seen := <-decoded; seen.stderr != "coap: 1 message, 0 of them malformed\n" || !strings.Contains(seen.stdout, "CON PUT") {
+		t.Errorf("%+v", seen)
+	}
+}
+
 func TestCapture(t *testing.T) {
 	uri := node(t)
 	for _, flags := range []string{"-v", "-v -l 50% --seed 2 --retries 20 --ack-timeout 0.005", "-v -N"} {

@@ -40,6 +40,9 @@ func openWire(out io.Writer, t *travelFlags) (*wire, error) {
 	if t.pcap == "" {
 		return w, nil
 	}
+	if err := refuseStandard("--pcap", t.pcap); err != nil {
+		return nil, err
+	}
 	var err error
 	if w.file, err = os.Create(t.pcap); err != nil {
 		return nil, ioError(err)
@@ -156,12 +159,16 @@ func (w *wire) line(at time.Time, arrow string, peer netip.AddrPort, datagram []
 	_, _ = io.WriteString(w.out, b.String()) // nobody is left to be told
 }
 
-// record adds a datagram to the capture.
+// record adds a datagram to the capture, where whoever follows the file sees it at once.
 func (w *wire) record(at time.Time, from, to netip.AddrPort, datagram []byte) {
 	if w.file == nil {
 		return
 	}
-	if err := w.capture.WriteDatagram(at, from, to, datagram); err != nil && w.err == nil {
+	err := w.capture.WriteDatagram(at, from, to, datagram)
+	if err == nil {
+		err = w.capture.Flush()
+	}
+	if err != nil && w.err == nil {
 		w.err = err
 	}
 }
