@@ -51,7 +51,7 @@ func (c *cli) withClient(ctx context.Context, t *travelFlags, limit time.Duratio
 	}
 	defer cancel()
 	if c.stderrTerminal && t.verbose == 0 && c.getenv("TERM") != "dumb" {
-		c.transfer.bar = newProgressBar(c.stderr, c.columns)
+		c.transfer.bar = newProgressBar(c.stderr, func() int { return columns(c.stderr) })
 		defer c.transfer.bar.close()
 	}
 	err = do(ctx, client)

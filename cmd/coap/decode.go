@@ -25,6 +25,7 @@ type decoder struct {
 	ports  []uint16 // --port
 
 	style style
+	width int  // columns of the terminal; 0: standard output is none
 	live  bool // the input may still grow: print each message at once
 
 	mu       sync.Mutex // guards what follows: an interrupt ends the output while the input is read
@@ -89,6 +90,9 @@ func (c *cli) decode(ctx context.Context, d *decoder, args []string) error {
 		return err
 	}
 	d.out, d.style = bufio.NewWriter(c.stdout), c.style(false)
+	if c.stdoutTerminal {
+		d.width = columns(c.stdout)
+	}
 	done := make(chan error, 1)
 	go func() {
 		err := c.decodeInput(d, args)

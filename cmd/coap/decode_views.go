@@ -114,9 +114,18 @@ func (d *decoder) writeStats(all []*ladder.Conversation) error {
 	return stats.WriteText(d.out)
 }
 
+// ladderWidth is how wide the ladder is on a terminal of some columns, besides which times,
+// frames and most notes have room. On a narrow one labels still can be read.
+func ladderWidth(columns int) int {
+	if columns == 0 {
+		return 0
+	}
+	return min(max(columns-55, 40), 100)
+}
+
 func (d *decoder) ladderStyle() ladder.Style {
 	colors := map[ladder.Part]string{ladder.Heading: bold, ladder.Success: green, ladder.Failure: red, ladder.Repeated: yellow}
-	return ladder.Style{Paint: func(p ladder.Part, text string) string {
+	return ladder.Style{Width: ladderWidth(d.width), Paint: func(p ladder.Part, text string) string {
 		if color := colors[p]; color != "" {
 			return d.style.paint(color, text)
 		}

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/gopacket/gopacket/layers"
 
@@ -83,6 +84,27 @@ func elementsOf(t *testing.T, file string) (names []string) {
 		}
 		if e, ok := token.(xml.StartElement); ok {
 			names = append(names, e.Name.Local)
+		}
+	}
+}
+
+// A ladder is as wide as the terminal allows.
+func TestLadderWidth(t *testing.T) {
+	for columns, want := range map[int]int{0: 0, 40: 40, 80: 40, 120: 65, 155: 100, 300: 100} {
+		if got := ladderWidth(columns); got != want {
+			t.Errorf("%d columns: %d, want %d", columns, got, want)
+		}
+	}
+	var stdout, stderr bytes.Buffer // whose width nobody knows: 80
+	c := &cli{stdout: &stdout, stderr: &stderr, stdoutTerminal: true, color: colorNever, getenv: os.Getenv}
+	if status := c.run(t.Context(), []string{"decode", "--ladder", "-f", filepath.Join(captures, "s15-loss-libcoap-aiocoap.pcap")}); status != exitOK {
+		t.Fatal(status, &stderr)
+	}
+	for line := range strings.Lines(stdout.String()) {
+		if _, rest, ok := strings.Cut(line, "│"); ok {
+			if arrow, _, _ := strings.Cut(rest, "│"); utf8.RuneCountInString(arrow) != 40 {
+				t.Errorf("%q", line)
+			}
 		}
 	}
 }

@@ -67,10 +67,9 @@ func isTerminal(stream any) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// columns returns the width of the terminal that standard error is, 80 where it doesn't
-// tell.
-func (c *cli) columns() int {
-	if f, ok := c.stderr.(*os.File); ok {
+// columns returns the width of the terminal that a stream is, 80 where it doesn't tell.
+func columns(stream any) int {
+	if f, ok := stream.(*os.File); ok {
 		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
 			return width
 		}
