@@ -95,6 +95,7 @@ func TestCostErrors(t *testing.T) {
 		"h/t -b 3,64":              "all blocks are reckoned",
 		"h/t --svg -":              "--svg -: say a file",
 		"h/t -b 63":                "say a block size",
+		"h/t --size 1048577 -b 16": "1048577 bytes has 65537 blocks, of which 65536 are reckoned at most",
 		"h/t --size 16777217":      "--size 16777217: say 16777216 at most",
 		"h/t --size 5 --answer x":  "--answer and --size: say one of them",
 		"h/t -m put --size 5 -e x": "-e and --size: say one of them",

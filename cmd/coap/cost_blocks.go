@@ -7,8 +7,11 @@ import (
 	"github.com/motewire/coap/message"
 )
 
-// maxCostBody is the longest body that is reckoned, in bytes.
-const maxCostBody = 1 << 24
+// What is reckoned at most: of a body's bytes, and of its blocks.
+const (
+	maxCostBody   = 1 << 24
+	maxCostBlocks = 1 << 16
+)
 
 // blockTag is the ETag that each block of a response has (RFC 7959 §2.4), as long as in
 // the examples there.
@@ -98,8 +101,8 @@ func (f *exchangeFlags) checkBodies(bodies ...[]byte) error {
 		return usageErrorf("-b %v: all blocks are reckoned; say a size alone", &f.blockSize)
 	}
 	for _, body := range bodies {
-		if n := f.blocks(body); n > message.MaxBlockNum+1 || len(body) > maxCostBody {
-			return usageErrorf("a body of %d bytes is too long: %d blocks", len(body), n)
+		if n := f.blocks(body); n > maxCostBlocks {
+			return usageErrorf("a body of %d bytes has %d blocks, of which %d are reckoned at most; say a greater -b", len(body), n, maxCostBlocks)
 		}
 	}
 	return nil
