@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -150,6 +151,9 @@ func (c *cli) decodeFile(d *decoder, r io.Reader) error {
 	magic, err := b.Peek(4)
 	if err != nil && err != io.EOF {
 		return ioError(err)
+	}
+	if bytes.HasPrefix(magic, []byte{0x1f, 0x8b}) {
+		return usageErrorf("the input is compressed: zcat FILE | coap decode -")
 	}
 	frames, ok := captureReader(b, magic)
 	if !ok {

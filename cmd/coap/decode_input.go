@@ -38,7 +38,7 @@ func readHexLines(r io.Reader, yield func(datagram) error) error {
 		}
 		raw, err := parseHex(text)
 		if err != nil {
-			return usageErrorf("line %d: %w", line, err)
+			return usageErrorf("line %d: %w; nor is the file a capture in pcap or pcapng", line, err)
 		}
 		n++
 		if err := yield(datagram{frame: n, raw: raw}); err != nil {
@@ -56,7 +56,7 @@ func hexArguments(args []string) ([][]byte, error) {
 	for _, arg := range args {
 		raw, err := parseHex(arg)
 		if err != nil {
-			return nil, usageErrorf("%w", err)
+			return nil, usageErrorf("%w; a capture file goes behind -f", err)
 		}
 		messages = append(messages, raw)
 		pieces = pieces && len(raw) < 4
@@ -80,7 +80,7 @@ func parseHex(s string) ([]byte, error) {
 	if len(digits) > 20 {
 		digits = digits[:20] + "…"
 	}
-	return nil, fmt.Errorf("%q is not hex: two digits per byte; a capture file goes behind -f", digits)
+	return nil, fmt.Errorf("%q is not hex: two digits per byte", digits)
 }
 
 // wellFormed tells whether raw is a CoAP message.

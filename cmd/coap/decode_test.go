@@ -141,3 +141,15 @@ func TestDecodeInterrupted(t *testing.T) {
 	}
 	feed.Close()
 }
+
+// What is no input says so for a file as well.
+func TestDecodeRefusesOtherFiles(t *testing.T) {
+	for input, want := range map[string]string{
+		"\x1f\x8b\b\x00":    "the input is compressed: zcat FILE | coap decode -",
+		"40000001\nhello\n": `line 2: "hello" is not hex: two digits per byte; nor is the file a capture in pcap or pcapng`,
+	} {
+		if got := command(t, input, "decode", "-"); got.status != exitUsage || !strings.Contains(got.stderr, want) {
+			t.Errorf("%q: %+v, want %q", input, got, want)
+		}
+	}
+}
