@@ -94,14 +94,14 @@ func lostHere(err error, datagram []byte) bool {
 
 // dispatch hands a well-formed message to the message layer.
 func (e *engine) dispatch(now time.Time, p *transport.Packet, x *exchange) bool {
+	if !e.serves && x.view.Code().IsRequest() {
+		e.ep.Unserved(now, p.Peer, p.Multicast, &x.view)
+		return false
+	}
 	verdict := e.ep.Receive(now, p.Peer, p.Multicast, &x.view)
 	x.duplicate = verdict.Duplicate
 	switch verdict.Kind {
 	case reliability.Request:
-		if !e.serves {
-			e.ep.Reject(now, verdict.Inbound)
-			return false
-		}
 		x.peer, x.multicast, x.inbound, x.began = p.Peer, p.Multicast, verdict.Inbound, now
 		if e.shard.core.validation != AddressValidationOff {
 			e.screen(now, x)

@@ -25,7 +25,7 @@ func TestStatsNamesAreStable(t *testing.T) {
 	if err := json.Unmarshal(got["Messages"], &messages); err != nil {
 		t.Fatal(err)
 	}
-	expectNames(t, messages, "Received", "Malformed", "Requests", "Responses", "Pings",
+	expectNames(t, messages, "Received", "Malformed", "Unserved", "Requests", "Responses", "Pings",
 		"DuplicatesConfirmable", "DuplicatesNonConfirmable", "RepliesRepeated",
 		"AcknowledgementsReceived", "ResetsReceived", "IgnoredAcknowledgements", "IgnoredResets",
 		"IgnoredMulticast", "IgnoredEmpty", "UnexpectedResponses", "AcknowledgementsSent", "ResetsSent",

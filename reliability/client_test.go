@@ -81,13 +81,33 @@ func TestUnexpectedResponseIsRejected(t *testing.T) {
 	b := newBench(t, Config{})
 	response := encode(message.Confirmable, message.Content, 0xad7c, "d", "p")
 	for i := range 2 {
-		if v := b.receive(alice, response); v.Kind != Handled || v.Duplicate != (i > 0) {
+		if v := b.receive(alice, response); v != (Verdict{}) {
 			t.Errorf("copy %d: %+v", i, v)
 		}
 		b.want(empty(message.Reset, 0xad7c))
 	}
 	b.receive(alice, encode(message.NonConfirmable, message.Content, 0xad7d, "d", "p"))
 	b.want()
+}
+
+// What is rejected leaves no trace: the message IDs of a peer's responses are not used up by
+// who sends responses, or requests to who serves none, in its name.
+func TestForgedMessagesUseUpNoMessageID(t *testing.T) {
+	b := newBench(t, Config{})
+	x, _ := b.get(alice, "t")
+	for _, typ := range []message.Type{message.Confirmable, message.NonConfirmable} {
+		b.receive(alice, encode(typ, message.Content, 5, "no", "forged"))
+		b.e.Unserved(b.now, alice, false, parse(t, encode(typ, message.GET, 5, "no", "")))
+	}
+	b.e.Unserved(b.now, alice, true, parse(t, encode(message.Confirmable, message.GET, 5, "no", "")))
+	b.events()
+	if s := b.e.Stats(); s.Remembered != 0 || s.Unserved != 3 || s.ResetsSent != 2 {
+		t.Errorf("%+v", s)
+	}
+	if v := b.receive(alice, encode(message.Confirmable, message.Content, 5, "t", "true")); v.Kind != Response || v.Outbound != x {
+		t.Errorf("%+v", v)
+	}
+	b.want(empty(message.Acknowledgement, 5))
 }
 
 // A response can't answer a request that waits for its turn.

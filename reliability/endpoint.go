@@ -143,6 +143,18 @@ func (e *Endpoint) Malformed(now time.Time, from peer.Addr, multicast bool, v *m
 	}
 }
 
+// Unserved takes a well-formed request where none is served: a Confirmable one is rejected
+// (RFC 7252 §4.2), unless it was sent to a group, any other ignored (§4.3). Nothing is
+// remembered of it, so that requests with a forged source cannot use up the message IDs of
+// that endpoint's responses.
+func (e *Endpoint) Unserved(now time.Time, from peer.Addr, multicast bool, v *message.View) {
+	e.tick(now)
+	e.stats.Unserved++
+	if !multicast && v.Type() == message.Confirmable {
+		e.emitEmpty(from, message.Reset, v.ID())
+	}
+}
+
 // emitEmpty sends an Empty Acknowledgement or Reset.
 func (e *Endpoint) emitEmpty(to peer.Addr, t message.Type, id message.ID) {
 	if t == message.Reset {

@@ -141,29 +141,27 @@ func (e *Endpoint) deliver(n uint32) Verdict {
 // receiveResponse takes a response in a message of its own (§5.2.2, §5.2.3).
 func (e *Endpoint) receiveResponse(key uint32, from *peer.Addr, v *message.View) Verdict {
 	n, expected := e.findRequest(*from, v.Token())
-	f := silent
-	if v.Type() == message.Confirmable {
-		if f = rejected; expected {
-			f = acknowledged
-		}
-	}
-	if expected || f == rejected {
-		if _, r := e.dedup.insert(e.now, classOf(v), key, f); r != nil {
-			r.from.Assign(from)
-			r.id = v.ID()
-		} else {
-			e.stats.NotRemembered++
-		}
-	}
+	confirmable := v.Type() == message.Confirmable
 	if !expected {
 		e.stats.UnexpectedResponses++
 		// §5.3.2: "In case a message carrying a response is unexpected [...], the response is
 		// rejected". RFC 7641 §3.6: a notification that nobody waits for too, whatever its
-		// type, so that the server stops.
-		if f == rejected || v.Has(message.Observe) {
+		// type, so that the server stops. A copy is rejected like this one and needs no memory,
+		// which would let forged responses use up the message IDs of true ones.
+		if confirmable || v.Has(message.Observe) {
 			e.emitEmpty(*from, message.Reset, v.ID())
 		}
 		return Verdict{}
+	}
+	f := silent
+	if confirmable {
+		f = acknowledged
+	}
+	if _, r := e.dedup.insert(e.now, classOf(v), key, f); r != nil {
+		r.from.Assign(from)
+		r.id = v.ID()
+	} else {
+		e.stats.NotRemembered++
 	}
 	if f == acknowledged {
 		e.emitEmpty(*from, message.Acknowledgement, v.ID())

@@ -5,6 +5,7 @@ package reliability
 type Stats struct {
 	Received  uint64 // messages given to Receive
 	Malformed uint64 // datagrams given to Malformed
+	Unserved  uint64 // requests given to Unserved
 	Requests  uint64 // handed up as new
 	Responses uint64 // handed up
 	Pings     uint64 // Empty Confirmable messages, answered by a Reset

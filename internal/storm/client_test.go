@@ -171,8 +171,9 @@ func (r *relay) burst(n int) int {
 }
 
 // off reports whether a datagram would do what a spoof may do: a token was guessed after
-// all, or the message ID of a message that the server sends soon is used up (§4.5). It
-// counts the Resets that may end a request.
+// all, or a message ID is that of a message of the server that is remembered (§4.5), or about
+// to be sent, which a Reset for the spoof would seem to reject. It counts the Resets that may
+// end a request.
 func (r *relay) off(d []byte) bool {
 	if len(d) < 4 || d[0]>>6 != 1 {
 		return false
@@ -183,7 +184,7 @@ func (r *relay) off(d []byte) bool {
 	case typ == rst && r.asked[id]:
 		r.knowing++
 	case typ >= ack:
-	case typ < ack && id-r.newest+1000 < 2000:
+	case typ < ack && id-r.newest+1000 < 1016:
 		return true
 	}
 	return r.tokens[string(d[4:tkl])] && tkl > 4
@@ -302,9 +303,9 @@ func (r *relay) checkReached(n *coap.Stats) {
 		return
 	}
 	for name, count := range map[string]uint64{
-		"malformed": m.Malformed, "pings": m.Pings, "duplicates": m.DuplicatesConfirmable, "responses": m.Responses,
+		"malformed": m.Malformed, "pings": m.Pings, "responses": m.Responses,
 		"acknowledgements that matched nothing": m.IgnoredAcknowledgements, "Resets that matched nothing": m.IgnoredResets,
-		"unexpected responses": m.UnexpectedResponses, "requests": m.Requests, "records evicted": m.EvictedIdempotent + m.EvictedNonConfirmable,
+		"unexpected responses": m.UnexpectedResponses, "requests": m.Unserved,
 		"Resets that hit": m.ResetsReceived, "requests reset": uint64(r.honest.resets),
 	} {
 		if count == 0 {
