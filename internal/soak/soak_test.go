@@ -27,7 +27,7 @@ func soak(t *testing.T, leak func()) (problems []string, table string) {
 		var out strings.Builder
 		var err error
 		problems, err = run(t.Context(), config{
-			lasts: 100 * time.Second, every: 4 * time.Second, rest: 20 * time.Millisecond, hostile: 150, seed: 1, params: shortened, leak: leak, clientConn: listen,
+			lasts: 100 * time.Second, every: 4 * time.Second, rest: 60 * time.Millisecond, hostile: 60, seed: 1, params: shortened, leak: leak, clientConn: listen,
 			serverConns: func(ctx context.Context) ([]transport.Conn, error) {
 				conn, err := listen(ctx, "udp4")
 				return []transport.Conn{conn}, err

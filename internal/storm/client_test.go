@@ -34,7 +34,7 @@ func TestStormClient(t *testing.T) {
 		defer r.close()
 		before := heap()
 		url := "coap://" + r.front.LocalAddr().String()
-		for sent, bursts := 0, 0; sent < *datagrams && !t.Failed(); {
+		for sent, bursts := 0, 0; sent < enough() && !t.Failed(); {
 			r.honest.ask(t, url) // without a storm, so that message IDs of the server are known
 			r.honest.begin(t, url)
 			last, stop := r.follow(t, url+"/number")
@@ -299,7 +299,7 @@ func (r *relay) checkReached(n *coap.Stats) {
 		r.t.Errorf("%d requests were reset by %d Resets", r.honest.resets, r.knowing)
 	}
 	m := &n.Messages
-	if *datagrams < telling {
+	if enough() < telling {
 		return
 	}
 	for name, count := range map[string]uint64{
