@@ -159,11 +159,14 @@ func (s *site) lifetime() time.Duration { return s.cfg.params.ExchangeLifetime()
 func (s *site) warmUp() time.Duration { return max(3*s.lifetime(), s.cfg.lasts/10) }
 
 // settle waits until all lifetimes are over, and returns what is still held. Peers that
-// are gone are found out by notifications.
+// are gone are found out by notifications, of which every third is Confirmable and gets
+// no answer for MAX_TRANSMIT_WAIT; what the last of them left goes a lifetime later.
 func (s *site) settle() (problems []string) {
-	for range 4 {
+	for i := range 7 {
 		time.Sleep(s.lifetime())
-		s.change()
+		if i < 4 {
+			s.change()
+		}
 	}
 	n := s.server.Stats()
 	for _, table := range []struct {
@@ -172,7 +175,7 @@ func (s *site) settle() (problems []string) {
 	}{
 		{"requests in hand", n.Messages.PendingRequests}, {"open exchanges", n.Messages.OpenExchanges},
 		{"remembered messages", n.Messages.Remembered}, {"observers", n.Observations.Observers},
-		{"transfers", n.Uploads.Transfers + n.Uploads.Finished + n.Responses.Snapshots},
+		{"unfinished uploads", n.Uploads.Transfers}, {"finished uploads", n.Uploads.Finished}, {"snapshots of responses", n.Responses.Snapshots},
 		{"handlers", int(n.HandlersAway)},
 	} {
 		if table.held != 0 {
