@@ -48,7 +48,7 @@ type attacker struct {
 	owed     map[uint16]int      // Acknowledgements that must come, as long as nothing says what was asked
 	seen     map[uint32]verdicts // of the messages with a type and message ID so far
 	tokens   map[string]bool
-	messages map[uint16]int // transmissions of the server's own Confirmable messages
+	messages map[string]int // transmissions of the server's own Confirmable messages, whose IDs it may take again in an epoch
 }
 
 func newAttacker(t *testing.T, v *victim, seed uint64) *attacker {
@@ -84,7 +84,7 @@ func (a *attacker) forget() {
 		}
 	}
 	a.resets, a.maybe, a.owed = map[uint16]int{}, map[reply]int{}, map[uint16]int{}
-	a.seen, a.tokens, a.messages = map[uint32]verdicts{}, map[string]bool{}, map[uint16]int{}
+	a.seen, a.tokens, a.messages = map[uint32]verdicts{}, map[string]bool{}, map[string]int{}
 }
 
 // fail tells how to run the storm again, and the last datagrams.
@@ -210,8 +210,8 @@ func (a *attacker) judge(d []byte) {
 			a.fail("%v answers no request", &v)
 		}
 		if v.Type() == message.Confirmable {
-			if a.messages[id]++; a.messages[id] > 5 {
-				a.fail("%v was sent %d times", &v, a.messages[id])
+			if a.messages[string(d)]++; a.messages[string(d)] > 5 { // RFC 7252 §4.2
+				a.fail("%v was sent %d times", &v, a.messages[string(d)])
 			}
 		}
 	}
