@@ -34,7 +34,7 @@ func (f Filter) Match(l Link) bool {
 	if f.Name == "" {
 		return true
 	}
-	if sameName(f.Name, "href") {
+	if sameName(f.Name, reserved) {
 		return f.matchValue(l.Target)
 	}
 	list := isList(f.Name)

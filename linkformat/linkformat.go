@@ -78,8 +78,10 @@ func (l Link) Validate() error {
 func (a *Attribute) validate() error {
 	name, extended := strings.CutSuffix(a.Name, "*")
 	switch {
-	case !all(name, isNameChar):
+	case !all(name, isNameChar) || a.is(reserved):
 		return ErrName
+	case a.is(observable) && !a.Flag:
+		return ErrValue
 	case a.Flag && (extended || a.Value != ""):
 		return ErrValue
 	case extended && !isExtValue(a.Value):
@@ -95,6 +97,16 @@ func (a *Attribute) validate() error {
 // (rel, media, title, title*, type), RFC 7252 §7.2.1 (ct), RFC 7641 §6 (obs), RFC 8288
 // appendix B.2 (anchor).
 var single = [...]string{"rt", "if", "sz", "ct", "obs", "rel", "anchor", "title", "title*", "media", "type"}
+
+// Names with rules of their own: href is "reserved for use as a query parameter for
+// filtering" (RFC 6690 §2), obs has no value (RFC 7641 §6).
+const (
+	reserved   = "href"
+	observable = "obs"
+)
+
+// is reports whether the attribute has this name.
+func (a *Attribute) is(name string) bool { return sameName(a.Name, name) }
 
 // names is a set of the names in single.
 type names uint16

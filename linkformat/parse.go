@@ -19,8 +19,9 @@ func (e *SyntaxError) Unwrap() error { return e.Err }
 
 // Parse reads a list of links (RFC 6690 §2); an empty text is an empty list. White space
 // around links and attributes is not part of the format. Of an attribute that a link can
-// have only once the first counts and the others are left out. The links hold a copy of
-// the text and do not refer to it.
+// have only once the first counts and the others are left out, as are the value of obs (RFC
+// 7641 §6) and an attribute named href, which can't be one (RFC 6690 §2). The links hold a
+// copy of the text and do not refer to it.
 //
 // A text that breaks the grammar is a *SyntaxError and yields no links. Time and memory
 // are proportional to the length of the text, which the caller bounds.
@@ -85,9 +86,13 @@ func (p *parser) link() (Link, error) {
 		if err != nil {
 			return Link{}, err
 		}
-		if !given.add(a.Name) {
-			l.Attributes = append(l.Attributes, a)
+		if given.add(a.Name) || a.is(reserved) {
+			continue
 		}
+		if a.is(observable) { // RFC 7641 §6: "any present value MUST be ignored"
+			a.Value, a.Flag = "", true
+		}
+		l.Attributes = append(l.Attributes, a)
 	}
 	return l, nil
 }
