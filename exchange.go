@@ -1,6 +1,7 @@
 package coap
 
 import (
+	"bytes"
 	"context"
 	"runtime/debug"
 	"sync/atomic"
@@ -122,8 +123,8 @@ func (x *exchange) prepare() bool {
 		x.SetCode(message.ProxyingNotSupported) // §5.10.2
 		return false
 	}
-	if hops, ok := x.view.HopLimit(); ok && hops == 0 {
-		Error(x, message.BadRequest, "Hop-Limit is 0") // RFC 8768 §3
+	if value, ok := x.view.Option(message.HopLimit); ok && !legalHopLimit(value) {
+		Error(x, message.BadRequest, "Hop-Limit is not 1 to 255")
 		return false
 	}
 	if reserved(&x.view) {
@@ -163,6 +164,14 @@ func (x *exchange) prepare() bool {
 		return false
 	}
 	return true
+}
+
+// legalHopLimit reports whether Hop-Limit is from 1 to 255, be it with leading zeros (RFC 7252
+// §3.2). RFC 8768 §3 has 4.00 for anything else, though a value of two bytes is of an illegal
+// length, and would be ignored (RFC 7252 §5.4.3).
+func legalHopLimit(value []byte) bool {
+	value = bytes.TrimLeft(value, "\x00")
+	return len(value) == 1
 }
 
 // badOption answers a request with an unrecognized critical option: 4.02 to a

@@ -231,3 +231,36 @@ func TestBlockOptionTwice(t *testing.T) {
 		}
 	})
 }
+
+// RFC 8768 §3: "This value MUST be between 1 and 255 inclusive. CoAP requests received with a
+// Hop-Limit option set to '0' or greater than '255' MUST be rejected by a CoAP server/proxy
+// using 4.00 (Bad Request)." Of several the first counts, as the option is elective (RFC 7252
+// §5.4.5).
+func TestHopLimit(t *testing.T) {
+	withServer(t, rules(), nil, func(t *testing.T, s *coaptest.Server) {
+		for _, test := range []struct {
+			values []string
+			want   message.Code
+		}{
+			{nil, message.Content},
+			{[]string{"\x01"}, message.Content},
+			{[]string{"\x10"}, message.Content},
+			{[]string{"\xff"}, message.Content},
+			{[]string{"\x00\x05"}, message.Content},
+			{[]string{"\x05", "\x00"}, message.Content},
+			{[]string{""}, message.BadRequest},
+			{[]string{"\x00"}, message.BadRequest},
+			{[]string{"\x00\x00"}, message.BadRequest},
+			{[]string{"\x01\x00"}, message.BadRequest},
+			{[]string{"\x00", "\x05"}, message.BadRequest},
+		} {
+			var opts []coap.RequestOption
+			for _, v := range test.values {
+				opts = append(opts, coap.Option(message.HopLimit, []byte(v)))
+			}
+			if resp := get(t, s.Client(), s.URL+"/hello", opts...); resp.Code != test.want {
+				t.Errorf("%q: %v %s", test.values, resp.Code, resp.Payload())
+			}
+		}
+	})
+}

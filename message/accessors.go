@@ -158,7 +158,8 @@ func (v *View) Size1() (sizeBytes uint32, ok bool) { return v.Uint(Size1) }
 // Size2 returns Size2, the size of the response's body in bytes (RFC 7959 §4).
 func (v *View) Size2() (sizeBytes uint32, ok bool) { return v.Uint(Size2) }
 
-// HopLimit returns Hop-Limit. Zero is not legal, and answered with 4.00 (RFC 8768 §3).
+// HopLimit returns Hop-Limit. Zero is not legal, and answered with 4.00 (RFC 8768 §3); of a
+// value above 255, which has an illegal length, ok is false.
 func (v *View) HopLimit() (hops uint8, ok bool) {
 	n, ok := v.Uint(HopLimit)
 	return uint8(n), ok
