@@ -37,8 +37,8 @@ func mustDecoder() cbor.DecMode {
 	return mode
 }
 
-// UnmarshalBinary decodes one problem details item, which it copies. Entries that it doesn't
-// know are ignored (RFC 9290 §2). Errors wrap [ErrMalformed], and leave d as it was.
+// UnmarshalBinary decodes one problem details item, which it copies. Standard entries that it
+// doesn't know are Unknown (RFC 9290 §3). Errors wrap [ErrMalformed], and leave d as it was.
 func (d *Details) UnmarshalBinary(b []byte) error {
 	var items map[any]cbor.RawMessage
 	if err := decode(b, &items); err != nil {
@@ -118,6 +118,10 @@ func (d *Details) setStandard(key int64, value cbor.RawMessage) error {
 	case keyUnprocessed:
 		return d.setUnprocessed(value)
 	}
+	if d.Unknown == nil {
+		d.Unknown = map[int64][]byte{}
+	}
+	d.Unknown[key] = value
 	return nil
 }
 

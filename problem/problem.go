@@ -31,8 +31,9 @@ type Details struct {
 	// Instance is a URI reference that names this occurrence; relative to BaseURI, or else
 	// to the request's URI.
 	Instance string
-	// ResponseCode is the code that the origin server answered with, where something in
-	// between may change it. It tells people: what counts is the code of the response.
+	// ResponseCode is the code that the origin server answered with, which something in
+	// between may have changed, or an item that was stored tells no longer. What counts is
+	// the code of the response. [Write] sets it.
 	ResponseCode message.Code
 	BaseURI      string // absolute, for Instance and the values in Custom
 	BaseLang     string // language tag of Texts that have none (RFC 5646)
@@ -46,20 +47,22 @@ type Details struct {
 	// CBOR item, a map; that of a peer is as it came.
 	Registered map[uint64][]byte
 	Custom     map[string][]byte
+	// Unknown are the standard entries that this package has no field for, by their key, which
+	// is below -8, and each one encoded CBOR item: for who stores or forwards what it was told
+	// (RFC 9290 §3).
+	Unknown map[int64][]byte
 }
 
 // A Text is for people. Lang is its language tag, empty where that is not known.
 type Text struct{ Text, Lang string }
 
 // Write makes an error response of code with these details, which are the payload. What has
-// been written before is dropped. ResponseCode is set to code where it is zero. An error
-// says which field can't be sent; the response then has the code alone.
+// been written before is dropped. ResponseCode becomes code, as the two must agree (RFC 9290
+// §2). An error says which field can't be sent; the response then has the code alone.
 func Write(w coap.ResponseWriter, code message.Code, d Details) error {
 	w.Reset()
 	w.SetCode(code)
-	if d.ResponseCode == 0 {
-		d.ResponseCode = code
-	}
+	d.ResponseCode = code
 	payload, err := d.MarshalBinary()
 	if err != nil {
 		return err
@@ -98,8 +101,8 @@ const (
 )
 
 // MarshalBinary encodes d as a CBOR map, deterministically (RFC 8949 §4.2). It refuses an
-// item without any entry, text that is not UTF-8, a code that is no response, and values in
-// Registered and Custom that are not one CBOR map each.
+// item without any entry, text that is not UTF-8, a code that is no response, values in
+// Registered and Custom that are not one CBOR map each, and entries in Unknown that are known or empty.
 func (d Details) MarshalBinary() ([]byte, error) {
 	if c := d.ResponseCode; c != 0 && !c.IsResponse() {
 		return nil, fmt.Errorf("problem: %v is no response code", c)
@@ -115,6 +118,12 @@ func (d Details) MarshalBinary() ([]byte, error) {
 		if raw, ok := value.(cbor.RawMessage); ok && !isMap(raw) {
 			return nil, fmt.Errorf("problem: the value of entry %v is no map", key)
 		}
+	}
+	for key, value := range d.Unknown {
+		if key >= keyUnprocessed || len(value) == 0 {
+			return nil, fmt.Errorf("problem: entry %d can't be sent as one that is unknown", key)
+		}
+		entries[key] = cbor.RawMessage(value)
 	}
 	b, err := encoder.Marshal(entries)
 	if err == nil {

@@ -44,12 +44,14 @@ var wireTests = []struct {
 	{"direction unknown", "a2 20 6174 26 f6", details{Title: problem.Text{Text: "t"}}, "a1 20 6174"},
 	{"registered", "a1 01 a1 0102", details{Registered: map[uint64][]byte{1: {0xa1, 1, 2}}}, ""},
 	{"by URI", "a1 63 613a62 a0", details{Custom: map[string][]byte{"a:b": {0xa0}}}, ""},
-	{"unknown standard entry", "a2 20 6174 38ff 80", details{Title: problem.Text{Text: "t"}}, "a1 20 6174"},
+	{"unknown standard entry", "a2 20 6174 38ff 80", details{Title: problem.Text{Text: "t"}, Unknown: map[int64][]byte{-256: {0x80}}}, ""},
+	{"nothing known", "a1 28 f6", details{Unknown: map[int64][]byte{-9: {0xf6}}}, ""},
 	{"not in order", "a2 21 6164 20 6174", details{Title: problem.Text{Text: "t"}, Detail: problem.Text{Text: "d"}}, "a2 20 6174 21 6164"},
 	{"indefinite length", "bf 20 6174 ff", details{Title: problem.Text{Text: "t"}}, "a1 20 6174"},
 }
 
-// RFC 9290 §2: a map with negative keys for the standard entries.
+// RFC 9290 §2: a map with negative keys for the standard entries. §3: unknown ones are ignored,
+// and kept: "it is strongly RECOMMENDED to retain the unrecognized entries".
 func TestWire(t *testing.T) {
 	for _, test := range wireTests {
 		t.Run(test.name, func(t *testing.T) {
@@ -110,6 +112,7 @@ func TestMalformed(t *testing.T) {
 func TestMarshalRefuses(t *testing.T) {
 	for name, d := range map[string]details{
 		"nothing": {}, "not UTF-8": {Instance: "\xff"}, "no response": {ResponseCode: message.GET}, "no map": {Registered: map[uint64][]byte{1: {1}}},
+		"known entry": {Unknown: map[int64][]byte{-8: {1}}}, "registered entry": {Unknown: map[int64][]byte{1: {0xa0}}}, "no unknown item": {Unknown: map[int64][]byte{-9: nil}},
 		"no item": {Custom: map[string][]byte{"a:b": nil}}, "two items": {Custom: map[string][]byte{"a:b": {0xa0, 0xa0}}},
 	} {
 		if b, err := d.MarshalBinary(); err == nil {
@@ -118,12 +121,13 @@ func TestMarshalRefuses(t *testing.T) {
 	}
 }
 
-// A server says what is wrong, a client reads it.
+// A server says what is wrong, a client reads it. RFC 9290 §2: "Generators MUST use the same
+// response code here as in the actual CoAP response".
 func TestWriteAndOf(t *testing.T) {
 	mux := coap.NewMux()
 	mux.HandleFunc("GET /full", func(w coap.ResponseWriter, _ *coap.Request) {
 		w.WriteString("dropped")
-		if err := problem.Write(w, message.Conflict, details{Title: full.Title}); err != nil {
+		if err := problem.Write(w, message.Conflict, details{Title: full.Title, ResponseCode: message.NotFound}); err != nil {
 			t.Error(err)
 		}
 	})
