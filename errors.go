@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/motewire/coap/blockwise"
 	"github.com/motewire/coap/message"
@@ -125,6 +126,8 @@ func (e *OpError) Unwrap() error { return e.Err }
 type ResponseError struct {
 	Code       message.Code
 	Diagnostic string // the diagnostic payload, where there is one (RFC 7252 §5.5.2)
+	// RetryAfter is how long not to send a similar request, see [Response.RetryAfter].
+	RetryAfter time.Duration
 }
 
 // Error names the code and the diagnostic payload.

@@ -1,6 +1,7 @@
 package coap_test
 
 import (
+	"errors"
 	"net/netip"
 	"strings"
 	"testing"
@@ -102,10 +103,34 @@ func TestTooManyRequests(t *testing.T) {
 		w := tap(s)
 		resp := get(t, s.Client(), s.URL)
 		checkResponse(t, resp, message.TooManyRequests, "slow down")
-		if resp.MaxAge() != 30*time.Second || resp.Err() == nil {
-			t.Errorf("Max-Age %v, error %v", resp.MaxAge(), resp.Err())
+		var failed *coap.ResponseError
+		if !errors.As(resp.Err(), &failed) || failed.RetryAfter != 30*time.Second || resp.RetryAfter() != 30*time.Second {
+			t.Errorf("after %v, error %+v", resp.RetryAfter(), failed)
 		}
 		time.Sleep(time.Hour)
 		w.expect(t, "0s > CON 0.01", "0s < ACK 4.29")
 	})
+}
+
+// RFC 8516 §4: "If the 4.29 response does not contain a Max-Age option, the default value (60
+// seconds [...]) is assumed"; RFC 7252 §5.9.3.4: so does 5.03 tell when to retry, and no other.
+func TestRetryAfter(t *testing.T) {
+	for _, test := range []struct {
+		code message.Code
+		age  []message.Option
+		want time.Duration
+	}{
+		{message.TooManyRequests, nil, time.Minute},
+		{message.TooManyRequests, []message.Option{{Number: message.MaxAge, Value: []byte{7}}}, 7 * time.Second},
+		{message.TooManyRequests, []message.Option{{Number: message.MaxAge}}, 0},
+		{message.ServiceUnavailable, []message.Option{{Number: message.MaxAge, Value: []byte{7}}}, 7 * time.Second},
+		{message.ServiceUnavailable, nil, time.Minute},
+		{message.Content, []message.Option{{Number: message.MaxAge, Value: []byte{7}}}, 0},
+		{message.NotFound, nil, 0},
+	} {
+		resp, err := coap.ParseResponse(datagram(t, message.Acknowledgement, test.code, 1, tokenOf(1), "", test.age...))
+		if err != nil || resp.RetryAfter() != test.want {
+			t.Errorf("%v %v: %v, want %v, %v", test.code, test.age, resp.RetryAfter(), test.want, err)
+		}
+	}
 }

@@ -105,7 +105,7 @@ func (r *Response) Err() error {
 	if r.Code.IsSuccess() || r.Code == message.Empty {
 		return nil
 	}
-	e := &ResponseError{Code: r.Code}
+	e := &ResponseError{Code: r.Code, RetryAfter: r.RetryAfter()}
 	if _, described := r.view.ContentFormat(); !described {
 		e.Diagnostic = strings.ToValidUTF8(string(r.Payload()), "\uFFFD") // §5.5.2
 	}
@@ -125,6 +125,17 @@ func (r *Response) MaxAge() time.Duration {
 		return age
 	}
 	return 60 * time.Second
+}
+
+// RetryAfter returns how long the server asks its client to wait before it sends a similar
+// request: Max-Age of a 4.29 (RFC 8516 §4) and of a 5.03 (RFC 7252 §5.9.3.4), from the
+// response's reception on. It is 0 for any other code. The client itself repeats nothing
+// that was answered so.
+func (r *Response) RetryAfter() time.Duration {
+	if r.Code != message.TooManyRequests && r.Code != message.ServiceUnavailable {
+		return 0
+	}
+	return r.MaxAge()
 }
 
 // Location returns the path, and query, of the resource that was created as a relative
