@@ -107,7 +107,7 @@ func (e *engine) dispatch(now time.Time, p *transport.Packet, x *exchange) bool 
 			e.screen(now, x)
 		}
 		if e.limiter.limits() {
-			x.wait = e.limiter.admit(now, p.Peer)
+			x.wait, x.silent = e.limiter.admit(now, p.Peer)
 		}
 		if registers(&x.view) {
 			e.registering = true // prepare sees to it, as it knows the route

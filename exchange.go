@@ -35,6 +35,7 @@ type exchange struct {
 	duplicate bool
 	truncated bool          // only header and token arrived
 	wait      time.Duration // after which the peer may ask again; 0: it may now
+	silent    bool          // it is not even told so
 	inbound   reliability.Inbound
 	began     time.Time
 
@@ -90,7 +91,7 @@ func (x *exchange) clear() {
 	x.route, x.inbound, x.out, x.fate = nil, 0, x.out[:0], respond
 	x.multicast, x.duplicate, x.truncated, x.detached, x.sent = false, false, false, false, false
 	x.counted, x.observer, x.observes, x.sentHere, x.intake = false, 0, nil, nil, nil
-	x.divided, x.unverified, x.wait = divided{}, unverified{}, 0
+	x.divided, x.unverified, x.wait, x.silent = divided{}, unverified{}, 0, false
 	x.refs.Store(0)
 	x.over.Store(pending)
 	x.panicking, x.ended, x.unwanted, x.cancel, x.expiry = false, false, false, nil, nil

@@ -10,7 +10,8 @@ import (
 
 // A RateLimit bounds how many requests a server serves for those who ask often: beyond, they
 // get 4.29 with the time to wait as Max-Age (RFC 8516). Every message with a request counts, and so
-// does each block of a body; duplicates don't. The zero value limits nobody.
+// does each block of a body; duplicates don't. Each socket of a server says so a thousand times
+// a second, and drops what is beyond. The zero value limits nobody.
 type RateLimit struct {
 	// Peer is the rate of one client endpoint, Prefix that of all in one network.
 	Peer, Prefix Rate
@@ -27,6 +28,10 @@ type Rate struct {
 	// and one at least.
 	Burst int
 }
+
+// refusing is how often a 4.29 is sent: "The server SHOULD rate-limit 4.29 replies" (RFC 8516
+// §3). It is one bucket for all, as who floods a server comes from anywhere.
+var refusing = Rate{PerSecond: 1000}
 
 // maxRest is the longest time in which a bucket may fill.
 const maxRest = 365 * 24 * time.Hour
@@ -46,25 +51,34 @@ func (r RateLimit) validate() error {
 
 // A limiter holds the rates of a shard's clients. The shard's lock owns it.
 type limiter struct {
-	peers, networks meter
-	bits4, bits6    int
+	peers, networks, refusals meter
+	bits4, bits6              int
 }
 
 func newLimiter(r RateLimit, entries int) limiter {
 	orDefault(&r.Bits4, 24)
 	orDefault(&r.Bits6, 64)
-	return limiter{peers: newMeter(r.Peer, entries), networks: newMeter(r.Prefix, entries), bits4: r.Bits4, bits6: r.Bits6}
+	return limiter{
+		peers: newMeter(r.Peer, entries), networks: newMeter(r.Prefix, entries), refusals: newMeter(refusing, entries),
+		bits4: r.Bits4, bits6: r.Bits6,
+	}
 }
 
-// admit counts a request, or returns after what time it would be served.
-func (l *limiter) admit(now time.Time, from peer.Addr) (wait time.Duration) {
+// admit counts a request, or returns after what time it would be served. silent: there have
+// been too many of these to answer.
+func (l *limiter) admit(now time.Time, from peer.Addr) (wait time.Duration, silent bool) {
 	from = from.Remote()
 	network := l.network(from)
 	if wait = max(l.peers.wait(now, from), l.networks.wait(now, network)); wait == 0 {
 		l.peers.count(now, from)
 		l.networks.count(now, network)
+		return 0, false
 	}
-	return wait
+	all := peer.Addr{}
+	if silent = l.refusals.wait(now, all) > 0; !silent {
+		l.refusals.count(now, all)
+	}
+	return wait, silent
 }
 
 // limits reports whether there is a limit at all.
@@ -153,6 +167,10 @@ func (m *meter) begin(now time.Time) {
 // tooMany answers a request beyond its rate (RFC 8516 §3).
 func (x *exchange) tooMany() {
 	x.shard.core.stats.limited.Add(1)
+	if x.silent {
+		x.fate = drop
+		return
+	}
 	x.SetCode(message.TooManyRequests)
 	x.SetMaxAge((x.wait + time.Second - 1).Truncate(time.Second))
 }

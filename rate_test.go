@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/motewire/coap"
@@ -74,6 +75,40 @@ func TestRateLimitAndDuplicates(t *testing.T) {
 			if v := p.receive(0); v.Code() != message.Content {
 				t.Errorf("%v", v)
 			}
+		}
+	})
+}
+
+// RFC 8516 §3: "The server SHOULD rate-limit 4.29 replies": a thousand a second. Who is within
+// his rate is served all the same.
+func TestRefusalsAreRateLimited(t *testing.T) {
+	withServer(t, say("ok"), func(s *coaptest.Server) {
+		s.Config.RateLimit.Peer = coap.Rate{PerSecond: 1}
+	}, func(t *testing.T, s *coaptest.Server) {
+		flooder, polite := rawPeerOn(t, s.Network, netip.MustParseAddrPort("192.0.2.1:1001"), s.Addr), newRawPeer(t, s)
+		for id, want := range []int{1 + 1000, 1 + 1000, 0} {
+			answered := 0
+			for i := range 1500 {
+				if want > 0 {
+					flooder.send(datagram(t, message.NonConfirmable, message.GET, message.ID(id*1500+i), tokenOf(1), ""))
+				}
+				synctest.Wait()
+				for len(flooder.in) > 0 {
+					<-flooder.in
+					answered++
+				}
+			}
+			if answered != want {
+				t.Errorf("second %d: %d answers, want %d", id, answered, want)
+			}
+			polite.send(datagram(t, message.Confirmable, message.GET, message.ID(id), tokenOf(2), ""))
+			if v := polite.receive(0); v.Code() != message.Content {
+				t.Errorf("%v", v)
+			}
+			time.Sleep(time.Second)
+		}
+		if got := s.Config.Stats().RateLimited; got != 2*1499 {
+			t.Errorf("%d limited", got)
 		}
 	})
 }

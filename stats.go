@@ -27,7 +27,7 @@ type Stats struct {
 	Shed uint64
 	// Challenges were answered in place of a request, for Server.AddressValidation.
 	Challenges uint64
-	// RateLimited requests were answered by 4.29, for Server.RateLimit.
+	// RateLimited requests were answered by 4.29 for Server.RateLimit, or dropped.
 	RateLimited uint64
 	// SlowHandlers took the reader's goroutine along.
 	SlowHandlers uint64
