@@ -221,7 +221,7 @@ func (s *shard) send(c *call, options *optionList, r *Request, expect reliabilit
 		return err
 	}
 	s.eng.scratch = datagram
-	if len(datagram) > s.core.limits.MessageBytes {
+	if len(datagram) > s.core.limits.MessageBytes-s.core.extraBytes {
 		return ErrTooLarge
 	}
 	if c.replaces != nil { // in one step, so that no notification comes in between

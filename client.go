@@ -48,6 +48,11 @@ type Client struct {
 	// ResponseTimeout is how long a request that was acknowledged, or is
 	// Non-confirmable, waits for its response. 0 means EXCHANGE_LIFETIME, 247 s.
 	ResponseTimeout time.Duration
+	// TokenBytes is how long tokens are on the wire. 0 means 8. Longer ones are extended tokens
+	// (RFC 8974), at most half of Limits.MessageBytes: only servers that admit these answer, see
+	// ExtendedTokens; others reject a request with [ErrReset]. A longer token matches no better:
+	// it is for finding out what servers and what is in between make of them.
+	TokenBytes int
 	// Listen opens the socket for a network, "udp4" or "udp6". Nil: a UDP socket on a
 	// port of the system's choice.
 	Listen func(ctx context.Context, network string) (transport.Conn, error)
@@ -412,7 +417,10 @@ func (c *Client) open(ctx context.Context, network string) (*shard, error) {
 			return nil, err
 		}
 		n.logger, n.trace, n.timing.response = c.Logger, c.Trace, c.ResponseTimeout
-		n.entropy = c.entropy
+		n.entropy, n.tokenBytes = c.entropy, c.TokenBytes
+		if err := n.extendTokens(); err != nil {
+			return nil, err
+		}
 		c.core, c.closing = n, make(chan struct{})
 	}
 	listen := c.Listen

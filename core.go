@@ -42,6 +42,8 @@ type core struct {
 	recognized message.OptionSet
 	validation AddressValidation
 	rates      RateLimit
+	tokenBytes int // of the tokens that are sent; up to 8: as they are drawn
+	extraBytes int // by which a message is longer for that on the wire
 
 	mux  *Mux  // the server's handler, where it is a Mux
 	bare route // else the one route around it
@@ -195,6 +197,7 @@ func (n *core) newShard(conn transport.Conn, shards int, serves bool) (*shard, e
 	}
 	s := &shard{core: n, conn: conn, done: make(chan struct{}), wake: make(chan struct{}, 1)}
 	s.eng = engine{ep: ep, shard: s, running: map[reliability.Inbound]*exchange{}, serves: serves}
+	s.eng.tokens = newExtension(n.tokenBytes, n.random())
 	if serves {
 		if s.eng.observation, err = n.newObservation(shards); err != nil {
 			return nil, err

@@ -33,7 +33,7 @@ func (p *rawPeer) answer(reply func(v *message.View) []byte) {
 	go func() {
 		for b := range p.in {
 			var v message.View
-			if v.Parse(b) != nil || v.Code() == message.Empty {
+			if v.ParseExtended(b) != nil || v.Code() == message.Empty {
 				continue
 			}
 			if d := reply(&v); d != nil {

@@ -22,6 +22,7 @@ type engine struct {
 	uploads
 	verifier verifier
 	limiter  limiter
+	tokens   extension
 	calls    []*call // outgoing exchanges by their slot
 	ended    []*call // calls that are over, to be woken by way of the next outbox
 	// running holds the requests that left their batch, so that a Reset or Shutdown
@@ -39,7 +40,7 @@ func (e *engine) receive(now time.Time, p *transport.Packet, x *exchange) bool {
 	if p.Err != nil {
 		e.shard.tooLong(now, p)
 		if unreachable(p.Err) {
-			e.ep.Unreachable(now, p.Peer, datagram, p.Err)
+			e.undelivered(now, p)
 		}
 		return false
 	}
@@ -54,14 +55,31 @@ func (e *engine) receive(now time.Time, p *transport.Packet, x *exchange) bool {
 }
 
 // parse parses a message, a request with an extended token only where the server admits
-// these (RFC 8974 §2.1).
+// these, a response with one where this client sends them, which then knows no others (RFC
+// 8974 §2.1).
 func (e *engine) parse(v *message.View, datagram []byte) error {
 	err := v.Parse(datagram)
-	if err != nil && e.serves && e.shard.core.limits.TokenBytes > message.MaxTokenLength &&
-		errors.Is(err, message.ErrTokenLength) && v.Code().IsRequest() {
+	switch {
+	case err == nil:
+		return e.tokens.refuse(v)
+	case !errors.Is(err, message.ErrTokenLength):
+	case e.tokens.parseResponse(v, datagram):
+		return nil
+	case e.serves && e.shard.core.limits.TokenBytes > message.MaxTokenLength && v.Code().IsRequest():
 		return v.ParseExtended(datagram)
+	default:
+		err = v.Parse(datagram)
 	}
 	return err
+}
+
+// undelivered takes the report that a datagram, or what there is of it, did not arrive.
+func (e *engine) undelivered(now time.Time, p *transport.Packet) {
+	datagram := p.Buf[:p.N]
+	if short, ok := e.tokens.shorten(datagram); ok {
+		datagram = short
+	}
+	e.ep.Unreachable(now, p.Peer, datagram, p.Err)
 }
 
 // unreachable reports whether an error report says that nothing gets through to the peer.
@@ -290,7 +308,7 @@ func (e *engine) drain(now time.Time, out *outbox) {
 		c := e.call(ev.Outbound)
 		switch ev.Kind {
 		case reliability.Transmit:
-			out.copy(ev.Peer, ev.Datagram, ev.Attempt)
+			out.copy(ev.Peer, e.tokens.extend(ev.Datagram), ev.Attempt)
 			if c != nil {
 				c.transmitted(now, ev.Attempt)
 			}

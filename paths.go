@@ -61,9 +61,9 @@ func (p *paths) learn(now time.Time, to peer.Addr, bytes int) {
 	p.narrow.Store(&next)
 }
 
-// messageBytes returns how long a message to a peer may be.
+// messageBytes returns how long a message to a peer may be, before its token is extended.
 func (s *shard) messageBytes(to peer.Addr) int {
-	return s.paths.within(to, s.core.limits.MessageBytes)
+	return s.paths.within(to, s.core.limits.MessageBytes) - s.core.extraBytes
 }
 
 // measure asks the system how long a message to a peer may be; false where that is as long

@@ -434,13 +434,14 @@ func (s *shard) refused(out *outbox) {
 // unreachable tells the layers of packets that did not leave.
 func (s *shard) unreachable(packets []transport.Packet) {
 	s.input(func(now time.Time, _ *outbox) {
-		for _, p := range packets {
+		for i := range packets {
+			p := &packets[i]
 			if p.Err == nil {
 				continue
 			}
-			s.tooLong(now, &p)
+			s.tooLong(now, p)
 			if !lostHere(p.Err, p.Buf[:p.N]) {
-				s.eng.ep.Unreachable(now, p.Peer, p.Buf[:p.N], p.Err)
+				s.eng.undelivered(now, p)
 			}
 		}
 	})
