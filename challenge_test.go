@@ -11,8 +11,8 @@ import (
 
 var eightBytes, _ = message.MakeToken([]byte("12345678"))
 
-// RFC 9175 §2.3: "the client SHOULD resend the original request with the Echo option": with the
-// value to the byte, and all else as it was.
+// RFC 9175 §2.3: "the client SHOULD resend the original request with the addition of an Echo
+// option with the received Echo option value": to the byte, and all else as it was.
 func TestClientEchoes(t *testing.T) {
 	withPeer(t, func(t *testing.T, c *coap.Client, odd *rawPeer, url string) {
 		var first []byte

@@ -13,7 +13,7 @@ func endpointAt(port int) peer.Addr {
 	return peer.From(netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, 1}), uint16(port)))
 }
 
-// RFC 9175 §2.2.1: "The Echo option value [...] is 1 to 40 bytes". What is sent is of one
+// RFC 9175 §2.2.1: an Echo value has 1 to 40 bytes. What is sent is of one
 // endpoint and of one period of the key, and nobody can tell the next.
 func TestEchoValues(t *testing.T) {
 	v, w := verifier{period: time.Minute, limit: 10}, verifier{period: time.Minute, limit: 10}

@@ -60,20 +60,22 @@ func TestResponseCodes(t *testing.T) {
 		// RFC 8768 §3: a server answers a Hop-Limit of 0 with 4.00.
 		{"Hop-Limit", message.GET, "/hello", []coap.RequestOption{coap.Option(message.HopLimit, []byte{1})}, message.Content, "hello"},
 		{"elective option", message.GET, "/hello", []coap.RequestOption{coap.Option(65000, []byte{1})}, message.Content, "hello"},
-		// §5.10.2: "If an endpoint receives a request [with Proxy-Uri and can't act as proxy] [...] 5.05".
+		// §5.10.2: "An endpoint receiving a request with a Proxy-Uri Option that is unable or
+		// unwilling to act as a forward-proxy for the request MUST cause the return of a 5.05".
 		{"Proxy-Uri", message.GET, "/hello", []coap.RequestOption{coap.Option(message.ProxyURI, []byte("coap://a/b"))},
 			message.ProxyingNotSupported, ""},
 		{"Proxy-Scheme before 4.04", message.GET, "/nothing", []coap.RequestOption{coap.Option(message.ProxyScheme, []byte("coap"))},
 			message.ProxyingNotSupported, ""},
-		// §5.10.4: "If the preferred Content-Format cannot be returned, then a 4.06 [...]".
+		// §5.10.4: "If the preferred Content-Format cannot be returned, then a 4.06 "Not
+		// Acceptable" MUST be sent as a response".
 		{"other format", message.GET, "/json", []coap.RequestOption{coap.Accept(message.AppCBOR)}, message.NotAcceptable, ""},
 		{"same format", message.GET, "/json", []coap.RequestOption{coap.Accept(message.AppJSON)}, message.Content, "{}"},
 		{"format of an error", message.GET, "/error", []coap.RequestOption{coap.Accept(message.AppJSON)}, message.Unauthorized, "who are you?"},
 		// §5.10.6.2: "a 2.03 (Valid) response".
 		{"valid", message.GET, "/json", []coap.RequestOption{coap.ETag([]byte{9}), coap.ETag([]byte{1, 2})}, message.Valid, ""},
 		{"stale", message.GET, "/json", []coap.RequestOption{coap.ETag([]byte{1})}, message.Content, "{}"},
-		// §5.10.8.2: "If the target does exist, then the server MUST NOT perform the method.
-		// Instead, the server MUST respond with the 4.12".
+		// §5.10.8: "the server MUST NOT perform the requested method. Instead, the server MUST
+		// respond with the 4.12"; §5.10.8.2: "If the target resource does exist".
 		{"If-None-Match", message.PUT, "/silent", []coap.RequestOption{coap.IfNoneMatch}, message.PreconditionFailed, ""},
 		{"If-Match that nobody heeds", message.PUT, "/silent", []coap.RequestOption{coap.IfMatch([]byte{1})}, message.BadOption,
 			"If-Match is not supported here"},
@@ -136,7 +138,7 @@ func TestNonConfirmableRequests(t *testing.T) {
 			t.Errorf("%v", v)
 		}
 		// §5.4.1: "Unrecognized options of class "critical" that occur in a Non-confirmable
-		// request MUST cause the message to be rejected"; §4.3: silence will do.
+		// message MUST cause the message to be rejected"; §4.3: silence will do.
 		p.send(datagram(t, message.NonConfirmable, message.GET, 11, tokenOf(3), "", path("hello"), message.Option{Number: 65001}))
 		p.silence(time.Minute)
 	})

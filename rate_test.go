@@ -12,8 +12,10 @@ import (
 	"github.com/motewire/coap/message"
 )
 
-// RFC 8516 §3: "If a client repeats a request [...] the server MAY respond 4.29", and "the
-// Max-Age Option indicates the number of seconds after which the client may try again".
+// RFC 8516 §3: to who sends "more often than the server is capable or willing to handle, the
+// server SHOULD respond to the request(s) with the response code 4.29", and "The Max-Age option
+// is used to indicate the number of seconds after which the server assumes it is OK for the
+// client to retry the request".
 func TestRateLimit(t *testing.T) {
 	var runs atomic.Int32
 	h := coap.HandlerFunc(func(w coap.ResponseWriter, _ *coap.Request) {

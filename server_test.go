@@ -32,8 +32,8 @@ func TestPiggybackedResponse(t *testing.T) {
 	})
 }
 
-// RFC 7252 §5.2.2: "The server maybe initiates the attempt to obtain the resource
-// representation and times out an acknowledgement timer".
+// RFC 7252 §5.2.2: "initiate the attempt to obtain the resource representation and, while that
+// is in progress, time out an acknowledgement timer".
 func TestSlowHandlerIsAcknowledged(t *testing.T) {
 	withServer(t, slow(time.Second, "late"), nil, func(t *testing.T, s *coaptest.Server) {
 		w := tap(s)

@@ -116,9 +116,9 @@ func forgeries(t *testing.T) map[string][]byte {
 	return all
 }
 
-// RFC 9175 §2.4: "the server MUST NOT send a response that is more than three times the size
-// of the request" to an address that was not verified, be it by retransmissions or
-// notifications. Whose address it is never answers.
+// RFC 9175 §2.4: "don't send more than three times the number of bytes received until the
+// peer's address is confirmed", be it by retransmissions or notifications. Whose address it is
+// never answers.
 func TestNobodyIsFloodedByForgeries(t *testing.T) {
 	for _, mode := range []coap.AddressValidation{coap.EchoLarge, coap.EchoAlways} {
 		for name, request := range forgeries(t) {
@@ -162,8 +162,8 @@ func checkFlood(t *testing.T, s *validated, name string, request []byte, most in
 	}
 }
 
-// RFC 9175 §2.3: "If a client receives a response 4.01 with an Echo option [...] it SHOULD
-// resend the request with the Echo option". What a caller sees is as ever, whatever the mode,
+// RFC 9175 §2.3: "Upon receiving a 4.01 (Unauthorized) response with the Echo option, the
+// client SHOULD resend the original request". What a caller sees is as ever, whatever the mode,
 // and handlers run as often as the mode says.
 func TestClientAnswersChallenges(t *testing.T) {
 	for _, mode := range []coap.AddressValidation{coap.AddressValidationOff, coap.SmallBlocks, coap.EchoLarge, coap.EchoAlways} {

@@ -19,7 +19,7 @@ func (s slowWriter) WriteBatch(p []transport.Packet) (int, error) {
 	return s.Conn.WriteBatch(p)
 }
 
-// "The recipient MUST acknowledge" (RFC 7252 §4.2), also where the program closes its
+// A response is to be acknowledged (RFC 7252 §4.2), also where the program closes its
 // client, or ends, as soon as it has the response.
 func TestAcknowledgementLeavesBeforeTheCallerWakes(t *testing.T) {
 	withServer(t, slow(3*time.Second, "late"), nil, func(t *testing.T, s *coaptest.Server) {

@@ -295,7 +295,7 @@ func TestTooLarge(t *testing.T) {
 	b.wantBody(b.block(up, 3), up)
 }
 
-// §2.5: a server is free to discard a body "when a period of EXCHANGE_LIFETIME has elapsed
+// §2.5: a server is free to discard a body "when a period of EXCHANGE_LIFETIME [...] has elapsed
 // after the most recent block was transferred".
 func TestIdleTimeout(t *testing.T) {
 	b, up := newBench(t, Config{}), body(1, 100)

@@ -74,7 +74,8 @@ func TestStoreFetch(t *testing.T) {
 	}
 }
 
-// §2.4: kept "after a period of EXCHANGE_LIFETIME after the last access", not longer.
+// §2.4: free to be discarded "after a period of EXCHANGE_LIFETIME [...] after the last access to
+// the state", and kept no longer.
 func TestStoreLifetime(t *testing.T) {
 	s, now := mustStore(t, StoreConfig{}), epoch
 	if _, ok := s.Deadline(); ok {

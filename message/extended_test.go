@@ -9,8 +9,8 @@ import (
 
 func repeated(n int) string { return strings.Repeat("ab", n) }
 
-// RFC 8974 §2.1: "A value between 0 and 12 (inclusive) indicates the length of the Token
-// field", 13 and 14 an extension of one and two bytes, "15: Reserved. This value MUST NOT be
+// RFC 8974 §2.1: "A value between 0 and 12, inclusive, indicates the length of the
+// variable-length "Token" field", 13 and 14 an extension of one and two bytes, "15: Reserved. This value MUST NOT be
 // sent and MUST be processed as a message-format error."
 func TestExtendedTokens(t *testing.T) {
 	for _, test := range []struct {

@@ -121,7 +121,7 @@ func TestResponseToARequestNotSentIsUnexpected(t *testing.T) {
 	b.want(empty(message.Reset, 5))
 }
 
-// RFC 7252 §5.4.1: "Unrecognized options of class 'critical' that occur in a Confirmable
+// RFC 7252 §5.4.1: "Unrecognized options of class "critical" that occur in a Confirmable
 // response [...] MUST cause the response to be rejected".
 func TestRejectResponse(t *testing.T) {
 	b := newBench(t, Config{})

@@ -290,7 +290,7 @@ func TestLocalAddress(t *testing.T) {
 	}
 }
 
-// "Proxy-Uri … MUST take precedence over any of the Uri-Host, Uri-Port, Uri-Path or
+// "The Proxy-Uri Option MUST take precedence over any of the Uri-Host, Uri-Port, Uri-Path or
 // Uri-Query options" (RFC 7252 §5.10.2): none of them is sent.
 func TestProxy(t *testing.T) {
 	seen := make(chan string, 8)

@@ -89,7 +89,7 @@ func TestPermissionsStay(t *testing.T) {
 	})
 }
 
-// RFC 7252 §5.10.8: "If the condition is not fulfilled, then the server MUST NOT perform the
+// RFC 7252 §5.10.8: "if the condition given is not fulfilled, then the server MUST NOT perform the
 // requested method."
 func TestPreconditions(t *testing.T) {
 	serving(t, Config{Write: true}, map[string]string{"a": "1"}, func(t *testing.T, n *node) {
