@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
@@ -653,6 +654,41 @@ func TestTooManyPeers(t *testing.T) {
 	if s := b.e.Stats(); s.ResponsesLost != 1 {
 		t.Errorf("counters %+v", s)
 	}
+}
+
+// RFC 7252 §5.3.1: "The client SHOULD generate tokens in such a way that tokens currently in use
+// for a given source/destination endpoint pair are unique." Chance makes no two of eight random
+// bytes equal; this one does, and the token that is in use is drawn again.
+func TestNewTokenIsNotInUse(t *testing.T) {
+	b := newBench(t, Config{Params: Params{NStart: -1}})
+	draw := &repeating{}
+	b.e.rng = rand.New(draw)
+	first := b.e.NewToken(alice)
+	e := message.AppendHeader(nil, message.Confirmable, message.GET, 0, first)
+	datagram, _ := e.Finish(nil)
+	if _, err := b.e.Send(b.now, alice, datagram, SendOptions{Confirmable: true, Expect: ExpectOne, Token: first}); err != nil {
+		t.Fatal(err)
+	}
+	draw.drawn = 0
+	if other := b.e.NewToken(bob); other != first {
+		t.Errorf("%v towards another peer, want %v", other, first)
+	}
+	draw.drawn = 0
+	if second := b.e.NewToken(alice); second == first || draw.drawn <= repeats {
+		t.Errorf("%v after %d draws", second, draw.drawn)
+	}
+}
+
+// repeating is a source of one number several times, then of another.
+type repeating struct{ drawn int }
+
+const repeats = 3
+
+func (r *repeating) Uint64() uint64 {
+	if r.drawn++; r.drawn <= repeats {
+		return 1
+	}
+	return 2
 }
 
 func TestNewTokenIsLongAndNew(t *testing.T) {
