@@ -127,7 +127,9 @@ const (
 )
 
 // NoResponse says in which classes of responses the client has no interest (RFC 7967
-// §2.1). With all three the call returns once the request is sent or acknowledged.
+// §2.1). With all three the call returns once the request is sent or acknowledged. Nothing
+// slows Non-confirmable requests down then: a program leaves 3 s between those to one server,
+// or asks for a response now and then (RFC 7967 §3.2).
 func NoResponse(classes uint8) RequestOption {
 	return RequestOption{kind: uintOption, number: message.NoResponse, uint: uint32(classes)}
 }
