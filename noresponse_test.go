@@ -92,6 +92,44 @@ func TestNoResponseInAGroup(t *testing.T) {
 	})
 }
 
+// The same from the client's side: who asks a group for what went wrong hears of it, and who asks
+// for nothing does not wait (RFC 7967 §2.1: "the client endpoint SHOULD cease listening").
+func TestGroupWithNoResponse(t *testing.T) {
+	group := netip.MustParseAddr("224.0.1.187")
+	member := func(s *coaptest.Server) { s.Config.Groups = []coap.Group{{Addr: group}} }
+	withServer(t, answersWith(coap.Multicast()), member, func(t *testing.T, s *coaptest.Server) {
+		const all = coap.NoSuccess | coap.NoClientError | coap.NoServerError
+		for _, test := range []struct {
+			class   string
+			unasked uint8
+			answers int
+			takes   time.Duration
+		}{
+			{"2", coap.NoSuccess, 0, 7 * time.Second}, {"4", coap.NoSuccess, 1, 7 * time.Second},
+			{"5", coap.NoSuccess, 1, 7 * time.Second}, {"5", coap.NoServerError, 0, 7 * time.Second},
+			{"2", all, 0, 0}, {"4", all, 0, 0}, {"5", all, 0, 0},
+		} {
+			w, began, answers := tap(s), time.Now(), 0
+			for resp, err := range s.Client().Group(t.Context(), "coap://224.0.1.187/"+test.class, coap.NoResponse(test.unasked)) {
+				if err != nil || string(resp.Payload()) != "said" {
+					t.Errorf("%+v: %v, %v", test, resp, err)
+				}
+				answers++
+			}
+			if answers != test.answers || time.Since(began) != test.takes {
+				t.Errorf("%+v: %d answers in %v", test, answers, time.Since(began))
+			}
+			time.Sleep(10 * time.Second)
+			if lines := w.take(); len(lines) != 1+test.answers || !strings.HasSuffix(lines[0], "> NON 0.01") {
+				t.Errorf("%+v: %q", test, lines)
+			}
+		}
+		if n := s.Client().Stats().Messages.OpenExchanges; n != 0 {
+			t.Errorf("%d exchanges open", n)
+		}
+	})
+}
+
 // RFC 8516 §3: a 4.29 says by Max-Age when to come back; the client does not repeat the
 // request of itself, and hands both to its caller.
 func TestTooManyRequests(t *testing.T) {
