@@ -70,10 +70,11 @@ type Client struct {
 	broken    sync.WaitGroup // goroutines of sockets that are beyond use
 	closing   chan struct{}  // closed by Close; made with core
 
-	mu     sync.Mutex
-	core   *core
-	shards [2][]*shard // IPv4, IPv6
-	closed bool
+	mu       sync.Mutex
+	core     *core
+	shards   [2][]*shard // IPv4, IPv6
+	closed   bool
+	sharings map[string]*sharing // observations by what they are of
 }
 
 // DefaultClient is the client of the package's functions.

@@ -40,6 +40,10 @@ const closingGrace = 2 * time.Second
 // A fetch that fails is yielded as [ErrBlockIncomplete]: that state is lost, and the next
 // notification, or the registration after Max-Age, brings another.
 //
+// Loops of one client over the same target, with the same options, share one registration (RFC
+// 7641 §3.1): each begins with the present state and ends by itself, and has a Response of its
+// own. [Token] makes a registration that is not shared.
+//
 // An end is never silent: it is the last pair, with an error. After [ErrStale] and
 // [ErrBlockIncomplete] alone the sequence goes on.
 func (c *Client) Observe(ctx context.Context, url string, opts ...RequestOption) iter.Seq2[*Response, error] {
@@ -61,7 +65,7 @@ func (c *Client) ObserveRequest(ctx context.Context, r *Request) iter.Seq2[*Resp
 		if err != nil {
 			err = &OpError{Op: "observe", URL: r.URL, Phase: "resolve", Err: err}
 		} else {
-			err = c.observeAt(ctx, &t, r, yield)
+			err = c.share(ctx, &t, r, yield)
 		}
 		if err != nil {
 			yield(nil, err)
