@@ -31,6 +31,28 @@
 // [Client.Observe] follows a resource (RFC 7641). A server has a [State], a value whose
 // changes are notified, or a [Subject] for everything else.
 //
+// # Answers and errors
+//
+// A 4.xx or 5.xx is a [Response], not an error; [Response.Err] makes one. What fails without
+// an answer is an [*OpError] around [ErrTimeout], [ErrReset], [ErrUnreachable] and others, for
+// errors.Is. The end of a context stops retransmissions.
+//
+// # Resources
+//
+// The core of a server answers 4.02, 4.04, 4.05 and 5.05, and /.well-known/core from the
+// routes of its [Mux]. What a route declares it is spared: [Produces], [Consumes], [Validate]
+// (ETags and preconditions), [BodyLimit], [Multicast]. A handler may block, or
+// [ResponseWriter.Detach] and have another goroutine answer.
+//
+// [Client.Group] asks a multicast group, [Client.Ping] whether somebody is there, and
+// [Request.Peer] is the way for a server to ask its client.
+//
+// # Limits
+//
+// Every table has a bound and every default a reason: [Limits], [Params], and docs/limits.md in
+// the repository. [Server.AddressValidation] and [Server.RateLimit] are against hostile networks.
+// [Server.Stats] and [Trace] tell what goes on. Package coaptest is what httptest is for HTTP.
+//
 // # Ownership
 //
 // What a [Request] points to is valid until its handler returns; [Request.Clone] keeps
@@ -41,8 +63,8 @@
 //
 // The root package joins the protocol packages: message (the codec), reliability (the
 // message layer), observe (observers and notifications), blockwise (bodies in blocks),
-// linkformat (discovery) and transport (datagrams in batches). It is the only one with
-// goroutines and locks. A socket with its state is a shard; the goroutine that reads the
+// linkformat (discovery) and transport (datagrams in batches). Of these only transport knows
+// locks, and none has goroutines. A socket with its state is a shard; the goroutine that reads the
 // socket owns the shard and runs quick handlers in place.
 package coap
 

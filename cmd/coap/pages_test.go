@@ -304,3 +304,31 @@ func TestHelpExamplesParse(t *testing.T) {
 		}
 	}
 }
+
+// docs/migration.md tells truly which flags of coap-client there are.
+func TestMigrationFlags(t *testing.T) {
+	page, err := os.ReadFile("../../docs/migration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(page), "| coap-client | coap |")
+	table, _, _ = strings.Cut(table, "\n\n")
+	cmd, _, err := (&cli{}).rootCommand().Find([]string{"get"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := map[bool]int{}
+	for row := range strings.Lines(table) {
+		theirs, ours, _ := strings.Cut(strings.TrimPrefix(row, "| "), " | ")
+		there := !strings.HasPrefix(ours, "none")
+		for _, m := range regexp.MustCompile("`-([a-zA-Z])").FindAllStringSubmatch(theirs, -1) {
+			said[there]++
+			if found := cmd.Flags().ShorthandLookup(m[1]) != nil; found != there && m[1] != "m" && m[1] != "h" {
+				t.Errorf("-%s is there: %v", m[1], found)
+			}
+		}
+	}
+	if said[true] < 18 || said[false] < 14 {
+		t.Errorf("%v flags", said)
+	}
+}
