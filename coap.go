@@ -40,8 +40,8 @@
 // # Resources
 //
 // The core of a server answers 4.02, 4.04, 4.05 and 5.05, and /.well-known/core from the
-// routes of its [Mux]. What a route declares it is spared: [Produces], [Consumes], [Validate]
-// (ETags and preconditions), [BodyLimit], [Multicast]. A handler may block, or
+// routes of its [Mux]. What a route declares is checked before its handler runs: [Produces],
+// [Consumes], [Validate] (ETags and preconditions), [BodyLimit], [Multicast]. A handler may block, or
 // [ResponseWriter.Detach] and have another goroutine answer.
 //
 // [Client.Group] asks a multicast group, [Client.Ping] whether somebody is there, and

@@ -1,6 +1,7 @@
 package coap_test
 
 import (
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -45,6 +46,23 @@ func TestConformance(t *testing.T) {
 	}
 	for _, file := range files {
 		checkRequirements(t, file, sections)
+	}
+}
+
+// The README says how many requirements docs/conformance.md lists, rounded down.
+func TestReadmeCountsRequirements(t *testing.T) {
+	page, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for title, rows := range conformanceRows(t) {
+		if strings.HasPrefix(title, "RFC ") {
+			n += len(rows)
+		}
+	}
+	if want := fmt.Sprintf("[%d requirements](docs/conformance.md)", n/10*10); !strings.Contains(string(page), want) {
+		t.Errorf("the README does not say %q: there are %d", want, n)
 	}
 }
 

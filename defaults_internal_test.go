@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/motewire/coap/reliability"
 	"github.com/motewire/coap/transport"
 )
 
@@ -42,6 +43,33 @@ func TestDefaults(t *testing.T) {
 	for field := range rows {
 		if _, ok := want[field]; !ok {
 			t.Errorf("there is no %s", field)
+		}
+	}
+}
+
+// What no field sets is as docs/limits.md says, too.
+func TestFixedValues(t *testing.T) {
+	page, err := os.ReadFile("docs/limits.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(page), "### Fixed")
+	n, err := newCore(Params{}, Limits{}, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ep, err := n.endpoint(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, value := range map[string]string{
+		"a block that timed out is sent anew, as another message": fmt.Sprintf("%d times", maxResends),
+		"a handler that keeps the reader is left to itself":       fmt.Sprintf("after 1 to 2 ms, at most %d ms", (watchInterval+watchLongest)/time.Millisecond),
+		"narrow paths that are known":                             fmt.Sprintf("%d, for %d minutes", maxPaths, pathLifetime/time.Minute),
+		"peers with message IDs in use, of each socket":           thousands(int(resolvedIn(ep, "MaxPeers"))),
+	} {
+		if !strings.Contains(table, "| "+what+" | "+value+" |") {
+			t.Errorf("%s: the code says %s", what, value)
 		}
 	}
 }
@@ -120,6 +148,7 @@ func effective(t *testing.T) map[string]any {
 		"Client.Recognize": "none", "Client.Logger": "silence", "Client.Trace": "nothing is called",
 		"Client.Listen": "a UDP socket", "Client.Resolver": "`net.DefaultResolver`",
 		"Client.ResponseTimeout": time.Duration(resolvedIn(ep, "ResponseTimeout")),
+		"Client.TokenBytes":      tokenBytes(ep),
 		"Client.SourcePorts":     (&Client{}).sourcePorts(),
 		"Client.GroupWindow":     (&Client{}).groupWindow(),
 
@@ -130,6 +159,9 @@ func effective(t *testing.T) map[string]any {
 	addResolved(values, "Params.", Params{}.WithDefaults())
 	return values
 }
+
+// tokenBytes returns how long the tokens are that the message layer draws.
+func tokenBytes(ep *reliability.Endpoint) int { return ep.NewToken(endpointAt(1)).Len() }
 
 // resolvedIn returns a number in the configuration that a layer works with.
 func resolvedIn(layer any, field string) int64 {
