@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -133,16 +134,16 @@ func TestReadmeObserve(t *testing.T) {
 	onLocalhost(t, mux)
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	states := 0
-	coap.DefaultClient.Trace = &coap.Trace{Received: func(d coap.TraceDatagram) {
-		if states++; states == 1 { // follow has seen the first
+	var states atomic.Int32
+	coap.DefaultClient.Trace = &coap.Trace{Received: func(coap.TraceDatagram) {
+		if states.Add(1) == 1 { // the registration is answered
 			go temperature.Set(23)
 			return
 		}
 		cancel()
 	}}
-	if err := follow(ctx); !errors.Is(err, context.Canceled) || states < 2 {
-		t.Errorf("%v after %d states", err, states)
+	if err := follow(ctx); !errors.Is(err, context.Canceled) || states.Load() < 2 {
+		t.Errorf("%v after %d states", err, states.Load())
 	}
 	resp, err := coap.Get(t.Context(), "coap://localhost/alarm")
 	if err != nil || string(resp.Payload()) != "false" {

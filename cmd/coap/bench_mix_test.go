@@ -105,6 +105,8 @@ func TestBenchMixOptions(t *testing.T) {
 		})
 	}
 	benchJSON(t, "--mix", "get/x?a=b=1,put=1", "-e", "1", "-t", "json", "-n", "10", benchNode(t, mux)+"/x")
+	mu.Lock()
+	defer mu.Unlock()
 	if seen[message.GET] != " text/plain; charset=utf-8 b" || seen[message.PUT] != "1 application/json " {
 		t.Errorf("%q", seen)
 	}
@@ -166,6 +168,8 @@ func TestBenchSources(t *testing.T) {
 		addresses[from.Addr()], ports[from] = true, true
 	})
 	b := benchJSON(t, "--sources", "200", "--ports", "4", "-n", "1000", benchNode(t, mux)+"/x")
+	mu.Lock()
+	defer mu.Unlock()
 	if len(addresses) != 200 || len(ports) != 200 || b.Sources != 200 {
 		t.Errorf("%d addresses, %d with their ports", len(addresses), len(ports))
 	}
@@ -181,7 +185,10 @@ func TestBenchWarmUp(t *testing.T) {
 		requests++
 		mu.Unlock()
 	})
-	if b := benchJSON(t, "--warm-up", "0.1", "-n", "100", benchNode(t, mux)+"/x"); b.Answered != 100 || requests <= 100 {
+	b := benchJSON(t, "--warm-up", "0.1", "-n", "100", benchNode(t, mux)+"/x")
+	mu.Lock()
+	defer mu.Unlock()
+	if b.Answered != 100 || requests <= 100 {
 		t.Errorf("%d answered, %d came", b.Answered, requests)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -49,13 +50,21 @@ func serving(t *testing.T, h coap.Handler, groups ...coap.Group) (uri string) {
 }
 
 func resources() *coap.Mux {
+	var mu sync.Mutex // a slow machine has handlers run beside each other
 	value := "22.5"
+	locked := func(f func()) {
+		mu.Lock()
+		defer mu.Unlock()
+		f()
+	}
 	mux := coap.NewMux()
 	mux.HandleFunc("GET /value", func(w coap.ResponseWriter, _ *coap.Request) {
 		w.SetContentFormat(message.TextPlain)
-		w.WriteString(value)
+		locked(func() { w.WriteString(value) })
 	}, coap.ResourceType("temperature"), coap.Title("Value"))
-	mux.HandleFunc("PUT /value", func(_ coap.ResponseWriter, r *coap.Request) { value = string(r.Payload()) })
+	mux.HandleFunc("PUT /value", func(_ coap.ResponseWriter, r *coap.Request) {
+		locked(func() { value = string(r.Payload()) })
+	})
 	mux.HandleFunc("POST /value", func(w coap.ResponseWriter, r *coap.Request) {
 		w.SetCode(message.Created)
 		w.SetLocation("/value/1")
@@ -85,9 +94,11 @@ func resources() *coap.Mux {
 		w.WriteString(digits(1100))
 	})
 	var stored []byte
-	mux.HandleFunc("GET /stored", func(w coap.ResponseWriter, _ *coap.Request) { w.Write(stored) })
+	mux.HandleFunc("GET /stored", func(w coap.ResponseWriter, _ *coap.Request) {
+		locked(func() { w.Write(stored) })
+	})
 	mux.HandleFunc("PUT /stored", func(w coap.ResponseWriter, r *coap.Request) {
-		stored = bytes.Clone(r.Payload())
+		locked(func() { stored = bytes.Clone(r.Payload()) })
 		if f, ok := r.ContentFormat(); ok {
 			w.SetContentFormat(f)
 			w.WriteString("as " + f.String())

@@ -22,7 +22,7 @@ type shellLine struct{ at, text string }
 
 var (
 	fence  = regexp.MustCompile("(?ms)^```(\\w*)\n(.*?)^```$")
-	inline = regexp.MustCompile("`(coap [a-z][^`\n]*)`")
+	inline = regexp.MustCompile("`((?:coap|go run) [a-z.][^`\n]*)`")
 )
 
 // shownLines returns the lines of all shell blocks of the repository's pages, fenced or
@@ -264,6 +264,12 @@ func TestCommandsInText(t *testing.T) {
 	}
 	for _, line := range within {
 		words := strings.Fields(line.text)[1:]
+		if words[0] == "run" { // of go
+			if err := checkGo("../..", words); err != nil {
+				t.Errorf("%s: %v", line.at, err)
+			}
+			continue
+		}
 		root := (&cli{}).rootCommand()
 		root.InitDefaultHelpCmd()
 		root.InitDefaultCompletionCmd("bash")
