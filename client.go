@@ -383,6 +383,9 @@ func (c *Client) shard(ctx context.Context, to peer.Addr) (*shard, error) {
 		network, family = "udp6", &c.shards[1]
 	}
 	*family = slices.DeleteFunc(*family, c.lost)
+	if len(*family) == 1 && c.SourcePorts <= 1 {
+		return (*family)[0], nil // exhausted or not
+	}
 	for _, s := range *family {
 		if !s.exhausted(to) {
 			return s, nil
