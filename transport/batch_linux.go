@@ -3,6 +3,7 @@ package transport
 import (
 	"net"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -20,6 +21,9 @@ type mmsg struct {
 	segments bool // runs of packets leave as one message
 	reader   reader
 
+	inCall  atomic.Int32 // senders in a system call
+	noticed atomic.Bool  // a sender was told of an error since the error queue was read
+
 	mu      sync.Mutex
 	senders []*sender // idle ones; as many exist as goroutines wrote at the same time
 }
@@ -33,7 +37,7 @@ func newMmsg(u *UDP) (batcher, error) {
 	u.sock = quietConn{sock, q}
 	b := &mmsg{raw: q, v6: u.v6}
 	b.segments = u.segments && b.canSegment()
-	b.reader.frames = newFrames(u.v6)
+	b.reader.frames, b.reader.owner = newFrames(u.v6), b
 	for i := range b.reader.hdrs {
 		b.reader.expect(i)
 	}
@@ -44,6 +48,7 @@ func newMmsg(u *UDP) (batcher, error) {
 // A reader is the state of the one call that reads.
 type reader struct {
 	*frames
+	owner   *mmsg
 	bound   func(fd uintptr) bool // receive, bound once so that a call allocates nothing
 	packets []Packet              // to fill; at most MaxBatch
 	n       int                   // filled
@@ -91,9 +96,8 @@ func (r *reader) receive(fd uintptr) bool {
 		if broken(errno) {
 			break
 		}
-		// The error may be that of a datagram sent before. After EAGAIN there may be
-		// one as well: a sender may have taken notice of it away.
-		if r.receiveErrors(fd) {
+		// The error may be that of a datagram sent before.
+		if (errno != unix.EAGAIN || r.owner.mayHideError()) && r.receiveErrors(fd) {
 			return true
 		}
 		if errno == unix.EAGAIN {
@@ -104,9 +108,14 @@ func (r *reader) receive(fd uintptr) bool {
 	return true
 }
 
+// mayHideError reports whether a sender may have taken the notice of an error away, so that
+// the error queue is not empty although the reader is told of nothing.
+func (b *mmsg) mayHideError() bool { return b.inCall.Load() > 0 || b.noticed.Load() }
+
 // receiveErrors reads one batch of the error queue.
 func (r *reader) receiveErrors(fd uintptr) bool {
 	r.batches = 0
+	r.owner.noticed.Store(false)
 	for {
 		n, errno := r.call(unix.SYS_RECVMMSG, fd, 0, len(r.packets), unix.MSG_ERRQUEUE)
 		if errno != 0 {

@@ -12,6 +12,7 @@ const maxStale = 8
 // A sender is the state of one call that writes.
 type sender struct {
 	*frames
+	owner      *mmsg
 	boundOnce  func(fd uintptr)      // attempt, bound once so that a call allocates nothing
 	boundUntil func(fd uintptr) bool // attempt until the socket takes a datagram
 	next, end  int                   // the messages that wait
@@ -28,7 +29,7 @@ func (b *mmsg) sender() *sender {
 		b.senders = b.senders[:n-1]
 		return s
 	}
-	s := &sender{frames: newFrames(b.v6)}
+	s := &sender{frames: newFrames(b.v6), owner: b}
 	s.fault = b.reader.fault
 	s.boundOnce = s.attempt
 	s.boundUntil = func(fd uintptr) bool {
@@ -121,7 +122,12 @@ func (s *sender) submit(raw syscall.RawConn) error {
 }
 
 func (s *sender) attempt(fd uintptr) {
+	s.owner.inCall.Add(1)
 	s.sent, s.errno = s.call(unix.SYS_SENDMMSG, fd, s.next, s.end, 0)
+	if s.sent < s.end-s.next { // what stopped it is told only where it sent nothing
+		s.owner.noticed.Store(true)
+	}
+	s.owner.inCall.Add(-1)
 }
 
 // mayBeStale reports whether errno, the result of a send, may come from the ICMP error
