@@ -181,8 +181,8 @@ func (e *engine) drainTransfers(now time.Time, out *outbox) {
 			out.copy(x.peer, x.out, 0)
 		}
 		e.leaves(x)
-		x.unref()
 	}
+	out.overdue = append(out.overdue, e.overdue...)
 	clear(e.overdue)
 	e.overdue = e.overdue[:0]
 }
@@ -193,7 +193,15 @@ func (e *engine) closeTransfers() {
 		in.fail(ErrClosed)
 	}
 	e.responses.Clear()
-	e.drainTransfers(time.Now(), new(outbox)) // nothing is sent any more
+	out := new(outbox)
+	e.drainTransfers(time.Now(), out) // nothing is sent any more
+	if len(out.overdue) > 0 {
+		e.shard.goroutines.Add(1)
+		go func() {
+			defer e.shard.goroutines.Done()
+			e.shard.part(out)
+		}()
+	}
 	closing := e.closing
 	e.closing = nil // handlers that are still running end later, and drain again
 	e.shard.closeAll(closing)
@@ -372,6 +380,14 @@ func (x *exchange) fragment() []byte {
 		return x.payload
 	}
 	return x.body()[x.piece.Start:x.piece.End]
+}
+
+// part tells of the requests that were answered outside of any batch, and frees them.
+func (s *shard) part(out *outbox) {
+	for _, x := range out.overdue {
+		s.traceAnswered(time.Now(), x)
+		x.unref()
+	}
 }
 
 // closeAll closes contents on a goroutine of its own, as that is the program's code.

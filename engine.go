@@ -343,6 +343,7 @@ type outbox struct {
 	arena    []byte // what copy has copied
 	ended    []*call
 	closing  []io.Closer
+	overdue  []*exchange // answered outside of any batch
 }
 
 // add takes a datagram that stays as it is until the outbox is flushed.
@@ -366,6 +367,7 @@ func (o *outbox) reset() {
 	clear(o.packets)
 	clear(o.ended)
 	clear(o.closing)
+	clear(o.overdue)
 	o.packets, o.attempts, o.arena = o.packets[:0], o.attempts[:0], o.arena[:0]
-	o.ended, o.closing = o.ended[:0], o.closing[:0]
+	o.ended, o.closing, o.overdue = o.ended[:0], o.closing[:0], o.overdue[:0]
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -108,6 +109,40 @@ func TestStreamBodyEndsEarly(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A request with a block that another one takes the place of, or that the server's end
+// leaves unread, is over for the Trace as well.
+func TestStreamBodyTrace(t *testing.T) {
+	var begun, ended atomic.Int32
+	h := func(_ coap.ResponseWriter, r *coap.Request) {
+		time.Sleep(time.Second)
+		io.Copy(io.Discard, r.BodyReader())
+	}
+	setup := func(s *coaptest.Server) {
+		s.Config.Trace = &coap.Trace{
+			Begin: func(coap.TraceExchange) { begun.Add(1) },
+			End:   func(coap.TraceExchange) { s.Config.Stats(); ended.Add(1) }, // no lock is held
+		}
+	}
+	withServer(t, streaming(h), setup, func(t *testing.T, s *coaptest.Server) {
+		p := newBlockPeer(t, s)
+		expect := func(wantBegun, wantEnded int32) {
+			t.Helper()
+			synctest.Wait()
+			if b, e := begun.Load(), ended.Load(); b != wantBegun || e != wantEnded {
+				t.Errorf("%d requests began and %d ended, want %d and %d", b, e, wantBegun, wantEnded)
+			}
+		}
+		p.ask(message.PUT, "x", text(32), block1(0, true, 32))
+		time.Sleep(10 * time.Millisecond)
+		p.ask(message.PUT, "x", text(32), block1(0, true, 32))
+		time.Sleep(10 * time.Millisecond)
+		expect(2, 1)
+		s.Close()
+		time.Sleep(2 * time.Second)
+		expect(2, 2)
+	})
 }
 
 // A handler that returns early answers at once with an error, and with the last block

@@ -416,6 +416,7 @@ func (s *shard) flush(out *outbox) {
 			s.refused(out)
 		}
 	}
+	s.part(out)
 	s.closeAll(slices.Clone(out.closing))
 	out.reset()
 	s.sending.Add(-1)
