@@ -66,7 +66,7 @@ type timing struct{ ackDelay, response, notify time.Duration }
 
 // coreStats are the counters that belong to no layer below.
 type coreStats struct {
-	requests, panics, shed, groupDropped, slow, stale, conflated, challenges, limited atomic.Uint64
+	panics, shed, groupDropped, slow, stale, conflated, challenges, limited atomic.Uint64
 }
 
 // newCore resolves the configuration. handler is nil for a client that serves nothing.

@@ -43,6 +43,8 @@ type shard struct {
 	watching atomic.Bool
 	wake     chan struct{}
 
+	requests atomic.Uint64 // counted here, as processors don't share what they write
+
 	// sending counts outboxes between unlock and the end of their flush: Shutdown must
 	// not close the socket under them.
 	sending    atomic.Int32
@@ -78,10 +80,11 @@ func (b *batch) replace(i int, x *exchange) {
 	b.packets[i] = transport.Packet{Buf: x.buf}
 }
 
-// own makes every exchange the owner of the buffer in its slot, since reading may have
-// exchanged them.
-func (b *batch) own() {
-	for i, x := range b.exchanges {
+// own makes the exchanges of n packets that were read the owners of the buffers in their
+// slots, since reading may have exchanged them. The others stay as they are, as to touch all
+// of them for one datagram costs more than to parse it.
+func (b *batch) own(n int) {
+	for i, x := range b.exchanges[:n] {
 		x.buf = b.packets[i].Buf
 	}
 }
@@ -121,7 +124,7 @@ func (s *shard) read(b *batch) {
 			s.broken(err)
 			return
 		}
-		b.own()
+		b.own(n)
 		if !s.process(b, n) {
 			return
 		}
@@ -180,7 +183,7 @@ func (s *shard) process(b *batch, n int) bool {
 
 // prepare answers the requests of a batch that need no handler; the others stay jobs.
 func (s *shard) prepare(b *batch) {
-	s.core.stats.requests.Add(uint64(len(b.jobs)))
+	s.requests.Add(uint64(len(b.jobs)))
 	jobs := b.jobs
 	b.jobs = b.jobs[:0]
 	for _, i := range jobs {

@@ -46,7 +46,6 @@ type Stats struct {
 // sum adds up the counters of shards.
 func (n *core) sum(shards []*shard) Stats {
 	s := Stats{
-		Requests:               n.stats.requests.Load(),
 		HandlerPanics:          n.stats.panics.Load(),
 		Shed:                   n.stats.shed.Load(),
 		Challenges:             n.stats.challenges.Load(),
@@ -72,6 +71,7 @@ func (n *core) sum(shards []*shard) Stats {
 			n, _ := c.ReceiveDrops()
 			s.ReceiveDrops += n
 		}
+		s.Requests += shard.requests.Load()
 		addFields(&s.Messages, &messages)
 		addFields(&s.Observations, &observations)
 		addFields(&s.Uploads, &uploads)
