@@ -50,6 +50,7 @@ type core struct {
 	ctx  context.Context
 	stop context.CancelCauseFunc
 
+	watch     readerWatch
 	draining  atomic.Bool
 	handlers  atomic.Int64  // running beside the quick ones, or detached
 	idle      chan struct{} // gets a value when a request ends while draining
@@ -195,7 +196,7 @@ func (n *core) newShard(conn transport.Conn, shards int, serves bool) (*shard, e
 	if err != nil {
 		return nil, err
 	}
-	s := &shard{core: n, conn: conn, done: make(chan struct{}), wake: make(chan struct{}, 1)}
+	s := &shard{core: n, conn: conn, done: make(chan struct{})}
 	s.eng = engine{ep: ep, shard: s, running: map[reliability.Inbound]*exchange{}, serves: serves}
 	s.eng.tokens = newExtension(n.tokenBytes, n.random())
 	if serves {

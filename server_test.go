@@ -126,6 +126,30 @@ func TestSlowHandlerDelaysNobody(t *testing.T) {
 	})
 }
 
+// A handler that blocks among many that return at once holds the reader up a little longer,
+// as the watch looks less often then.
+func TestSlowHandlerAmongQuickOnes(t *testing.T) {
+	withServer(t, mixed(), nil, func(t *testing.T, s *coaptest.Server) {
+		p := newRawPeer(t, s)
+		ask := func(id message.ID, where string) []byte {
+			return datagram(t, message.Confirmable, message.GET, id, tokenOf(byte(id)), "", path(where))
+		}
+		for id := range message.ID(50) {
+			p.send(ask(id, "fast"))
+			p.receive(0)
+			time.Sleep(time.Millisecond)
+		}
+		p.send(ask(100, "slow"), ask(101, "fast"))
+		began := time.Now()
+		p.receive(time.Second)
+		if d := time.Since(began); d > 9*time.Millisecond {
+			t.Errorf("a quick resource took %v", d)
+		}
+		p.receive(time.Second) // the Acknowledgement
+		p.acknowledgeAll(1, 11*time.Second)
+	})
+}
+
 // acknowledgeAll takes n separate responses.
 func (p *rawPeer) acknowledgeAll(n int, within time.Duration) {
 	p.t.Helper()

@@ -34,14 +34,12 @@ type shard struct {
 	notifying bool
 	cause     error // why the socket is beyond use; nil where the shard was closed
 
-	// serving says which handler runs in place, as sequence<<8 | job<<1 | 1; 0: none. The
-	// reader sets it and swaps 0 in when the handler has returned; the watch swaps 0 in
-	// to take the reader's role. Whoever swapped owns the batch.
+	// serving says which handler runs in place, or ran last, as sequence<<8 | job<<1 | runs.
+	// The reader sets it and clears the bit for runs when the handler has returned; the watch
+	// clears it to take the reader's role. Whoever cleared it owns the batch.
 	serving  atomic.Uint64
 	current  *batch // of the reader; published by serving
 	sequence uint64 // of the reader: counts batches
-	watching atomic.Bool
-	wake     chan struct{}
 
 	requests atomic.Uint64 // counted here, as processors don't share what they write
 
@@ -102,18 +100,14 @@ func (s *shard) newExchange() *exchange {
 func (s *shard) start() {
 	s.timer = time.AfterFunc(time.Hour, s.tick)
 	s.timer.Stop()
+	if s.eng.serves {
+		s.core.watch.add(s)
+	}
 	s.goroutines.Add(1)
 	go func() {
 		defer s.goroutines.Done()
 		s.read(s.newBatch())
 	}()
-	if s.eng.serves {
-		s.goroutines.Add(1)
-		go func() {
-			defer s.goroutines.Done()
-			s.watch()
-		}()
-	}
 }
 
 // read reads until the socket is closed or the role of the reader is lost.
@@ -224,13 +218,13 @@ func (s *shard) serve(b *batch) bool {
 		}
 		running = s.sequence<<8 | uint64(j)<<1 | 1
 		s.serving.Store(running)
-		s.wakeWatch()
+		s.core.watch.wake()
 		x.handle()
 		answered := !x.detached
 		if answered {
 			x.finish()
 		}
-		if !s.serving.CompareAndSwap(running, 0) {
+		if !s.serving.CompareAndSwap(running, running&^1) {
 			returned = true
 			s.released(x, answered) // the batch has gone on without us
 			return false
@@ -255,7 +249,7 @@ func (s *shard) exited(b *batch, x *exchange, running uint64) {
 	if answered {
 		x.finish()
 	}
-	if !s.serving.CompareAndSwap(running, 0) {
+	if !s.serving.CompareAndSwap(running, running&^1) {
 		s.released(x, answered)
 		return
 	}
@@ -477,6 +471,16 @@ func (s *shard) close() {
 	}
 	if err := s.conn.Close(); err != nil && s.cause == nil {
 		s.core.logError("coap: close", err)
+	}
+}
+
+// over reports whether the shard is closed.
+func (s *shard) over() bool {
+	select {
+	case <-s.done:
+		return true
+	default:
+		return false
 	}
 }
 

@@ -1,22 +1,18 @@
 package coap
 
 import (
+	"sync"
 	"sync/atomic"
 	"time"
 )
 
 // A batch of handlers may hold up the reader for watchInterval at least, and for that and
 // watchLongest at most: the watch looks again after watchInterval where it has seen one
-// running, and else less and less often, as each look of its own costs as much as some
-// requests.
+// running, and else after watchLongest, as each look costs as much as some requests.
 const (
 	watchInterval = time.Millisecond
 	watchLongest  = 8 * time.Millisecond
 )
-
-// watchRest is after how many intervals without work the watch goes to sleep, so that
-// an idle server has no wake-ups.
-const watchRest = 4
 
 // pace remembers whether a route's handler is slow: then it gets a goroutine at once
 // instead of holding up the reader first.
@@ -44,61 +40,72 @@ func (p *pace) took(d time.Duration) {
 	}
 }
 
-// wakeWatch makes sure that somebody watches the reader.
-func (s *shard) wakeWatch() {
-	if !s.watching.Load() && s.watching.CompareAndSwap(false, true) {
-		s.wake <- struct{}{} // room for one, and only we send until it rests again
+// A readerWatch looks at the readers of all shards of a core in intervals while they serve
+// requests, and takes the role of one away whose batch does not end. It is one for all, and
+// goes on as long as requests come, since a timer that fires or is set wakes threads.
+type readerWatch struct {
+	awake atomic.Bool
+	timer *time.Timer // to the next look, while it is awake
+
+	mu     sync.Mutex // owns all below
+	shards []*shard
+	seen   []uint64 // of each shard, its serving at the last look
+}
+
+// add has a shard watched.
+func (w *readerWatch) add(s *shard) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.timer == nil {
+		w.timer = time.AfterFunc(time.Hour, w.look)
+		w.timer.Stop()
+	}
+	w.shards, w.seen = append(w.shards, s), append(w.seen, 0)
+}
+
+// wake makes sure that somebody watches the readers.
+func (w *readerWatch) wake() {
+	if !w.awake.Load() && w.awake.CompareAndSwap(false, true) {
+		w.timer.Reset(watchInterval)
 	}
 }
 
-// watch looks at the reader in intervals while it serves requests, and takes its role
-// away when a batch does not end.
-func (s *shard) watch() {
-	timer := time.NewTimer(time.Hour)
-	defer timer.Stop()
-	for {
-		timer.Stop()
-		select {
-		case <-s.wake:
-		case <-s.done:
-			return
+// look looks at each reader once. Where nothing was served since the last time, it was the
+// last one until a reader wakes the watch: an idle server has no wake-ups.
+func (w *readerWatch) look() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	served, running := false, false
+	for i, s := range w.shards {
+		now := s.serving.Load()
+		served = served || now != w.seen[i]
+		if now&1 != 0 && !s.over() {
+			running = true
+			if now>>8 == w.seen[i]>>8 {
+				s.take(now)
+			}
 		}
-		if !s.watchWhileBusy(timer) {
-			return
-		}
+		w.seen[i] = now
+	}
+	switch {
+	case running:
+		w.timer.Reset(watchInterval)
+	case served:
+		w.timer.Reset(watchLongest)
+	default:
+		w.rest()
 	}
 }
 
-// watchWhileBusy returns true when the reader has had nothing to do for a while, false
-// when the shard is closed.
-func (s *shard) watchWhileBusy(timer *time.Timer) bool {
-	var last, rest uint64
-	interval := watchInterval
-	for rest < watchRest {
-		timer.Reset(interval)
-		select {
-		case <-timer.C:
-		case <-s.done:
-			return false
-		}
-		running := s.serving.Load()
-		if running == 0 {
-			rest++
-			interval = min(2*interval, watchLongest)
-			continue
-		}
-		rest, interval = 0, watchInterval
-		if batch := running >> 8; batch == last {
-			s.take(running)
-		} else {
-			last = batch
+// rest has the watch wait until it is woken. A reader that began in the same moment has
+// found it awake.
+func (w *readerWatch) rest() {
+	w.awake.Store(false)
+	for i, s := range w.shards {
+		if s.serving.Load() != w.seen[i] {
+			w.wake()
 		}
 	}
-	s.watching.Store(false)
-	if s.serving.Load() != 0 { // it began in the same moment and found us awake
-		s.wakeWatch()
-	}
-	return true
 }
 
 // jobOf returns which job of its batch a value of serving is about.
@@ -109,7 +116,7 @@ func jobOf(running uint64) int { return int(running >> 1 & 0x7f) }
 func (s *shard) take(running uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed || !s.serving.CompareAndSwap(running, 0) {
+	if s.closed || !s.serving.CompareAndSwap(running, running&^1) {
 		return
 	}
 	b, j := s.current, jobOf(running)
