@@ -96,7 +96,7 @@ func (e *Endpoint) Receive(now time.Time, from peer.Addr, multicast bool, v *mes
 	}
 	key := e.dedup.key(&from, v.ID(), v.Type() == message.Confirmable)
 	if ref, r := e.dedup.find(e.now, key, &from, v.ID(), v.Type() == message.Confirmable); r != nil {
-		return e.receiveDuplicate(multicast, ref, r)
+		return e.receiveDuplicate(multicast, v.Code().IsRequest(), ref, r)
 	}
 	if v.Code().IsRequest() {
 		return e.receiveRequest(key, &from, multicast, v)

@@ -55,8 +55,10 @@ func (e *Endpoint) handUp(n, ref uint32, r *record, from *peer.Addr, multicast b
 	return Verdict{Kind: Request, Inbound: Inbound(e.requests.handle(n))}
 }
 
-// receiveDuplicate does what §4.5 asks for a message that was seen before.
-func (e *Endpoint) receiveDuplicate(multicast bool, ref uint32, r *record) Verdict {
+// receiveDuplicate does what §4.5 asks for a message that was seen before. request says that
+// it is one: who sends something else under the message ID of a request gets no more than a
+// copy would.
+func (e *Endpoint) receiveDuplicate(multicast, request bool, ref uint32, r *record) Verdict {
 	if r.class == nonConfirmable {
 		e.stats.DuplicatesNonConfirmable++
 	} else {
@@ -72,7 +74,9 @@ func (e *Endpoint) receiveDuplicate(multicast bool, ref uint32, r *record) Verdi
 		e.stats.RepliesRepeated++
 		e.out.transmit(r.from, e.dedup.stored(r), 0, 0)
 	case repeatable:
-		return e.repeatRequest(multicast, ref, r)
+		if request {
+			return e.repeatRequest(multicast, ref, r)
+		}
 	case pending, silent:
 	}
 	return Verdict{Duplicate: true}

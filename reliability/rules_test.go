@@ -353,6 +353,20 @@ func TestUnstoredReplyIsMadeAgain(t *testing.T) {
 	b.want(encode(message.Acknowledgement, message.Content, 9, "t", "stored"))
 }
 
+// A response is no request, though it takes the message ID of one whose reply was not stored.
+func TestResponseIsNoRepeatedRequest(t *testing.T) {
+	b := newBench(t, Config{})
+	x := b.request(alice, encode(message.Confirmable, message.GET, 9, "t", ""))
+	b.e.Respond(b.now, x, encode(0, message.Content, 0, "t", "p"), RespondOptions{NoStore: true})
+	if v := b.receive(alice, encode(message.Confirmable, message.RequestEntityTooLarge, 9, "u", "")); v != (Verdict{Duplicate: true}) {
+		t.Errorf("%+v", v)
+	}
+	b.want()
+	if s := b.e.Stats(); s.RequestsAgain != 0 || s.PendingRequests != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
 // A request answered separately is not handled again, whatever NoStore says: its duplicate
 // gets the Empty Acknowledgement.
 func TestSeparateReplyIsNotMadeAgain(t *testing.T) {
