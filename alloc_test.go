@@ -111,7 +111,7 @@ func feedTo(tb testing.TB, server *coap.Server, path ...string) *feed {
 			tb.Error(err)
 		}
 	})
-	f.deliver(60_000)
+	f.deliver(unlessRace(60_000, 3000))
 	return f
 }
 
@@ -127,7 +127,7 @@ func TestServerAllocations(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := feedServer(t, path...)
 			for _, batch := range []int{1, 64} {
-				if n := testing.AllocsPerRun(1000, func() { f.deliver(batch) }); n != 0 && !underRace() {
+				if n := testing.AllocsPerRun(unlessRace(1000, 20), func() { f.deliver(batch) }); n != 0 && !underRace() {
 					t.Errorf("%v allocations per %d requests", n, batch)
 				}
 			}
@@ -143,7 +143,7 @@ func TestForgedRequestAllocations(t *testing.T) {
 	for _, mode := range []coap.AddressValidation{coap.SmallBlocks, coap.EchoLarge, coap.EchoAlways} {
 		f := feedTo(t, &coap.Server{AddressValidation: mode}, "hello")
 		for _, batch := range []int{1, 64} {
-			if n := testing.AllocsPerRun(1000, func() { f.deliver(batch) }); n != 0 && !underRace() {
+			if n := testing.AllocsPerRun(unlessRace(1000, 20), func() { f.deliver(batch) }); n != 0 && !underRace() {
 				t.Errorf("mode %d: %v allocations per %d requests", mode, n, batch)
 			}
 		}
@@ -255,7 +255,18 @@ func echoClient(tb testing.TB) *coap.Client {
 
 // underRace reports whether the race detector is on. It allocates itself, and has sync.Pool
 // drop one thing in four: tests that count allocations then run for what else it finds.
-func underRace() bool {
+func underRace() bool { return raceDetector() }
+
+// unlessRace returns n, or less where the race detector is on, which takes ten times as long
+// and needs to see each way but once.
+func unlessRace(n, less int) int {
+	if underRace() {
+		return less
+	}
+	return n
+}
+
+var raceDetector = sync.OnceValue(func() bool {
 	info, ok := debug.ReadBuildInfo()
 	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
-}
+})

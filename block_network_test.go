@@ -250,10 +250,7 @@ func TestBlocksStreamLoopback(t *testing.T) {
 	if testing.Short() {
 		t.Skip("65,536 blocks")
 	}
-	body := newStreamed(32 << 20)
-	if underRace() {
-		body.size = 8 << 20
-	}
+	body := newStreamed(int64(unlessRace(32<<20, 8<<20)))
 	conn, err := transport.Listen(t.Context(), "udp4", "127.0.0.1:0", transport.Config{})
 	if err != nil {
 		t.Fatal(err)

@@ -41,21 +41,21 @@ func (c *faultyConn) refusals() int {
 	return c.refused
 }
 
-func (c *faultyConn) refuses() bool {
+// next returns the fate of the next datagram.
+func (c *faultyConn) next() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.times == 0 {
-		return false
+		return nil
 	}
 	c.times--
 	c.refused++
-	return true
+	return &transport.DeliveryError{Err: c.errno}
 }
 
 func (c *faultyConn) WriteBatch(p []transport.Packet) (n int, err error) {
 	for i := range p {
-		if c.refuses() {
-			p[i].Err = &transport.DeliveryError{Err: c.errno}
+		if p[i].Err = c.next(); p[i].Err != nil {
 			continue
 		}
 		sent, err := c.Conn.WriteBatch(p[i : i+1])

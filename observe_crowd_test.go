@@ -256,10 +256,7 @@ func TestObserveNotifyAllocations(t *testing.T) {
 	}
 	for name, policy := range map[string]coap.NotifyPolicy{"non": allNonConfirmable, "con": allConfirmable} {
 		t.Run(name, func(t *testing.T) {
-			clients := 10_000
-			if underRace() {
-				clients /= 10
-			}
+			clients := unlessRace(10_000, 1000)
 			change := notifyingCrowd(t, clients, policy)
 			for range 10 {
 				change()

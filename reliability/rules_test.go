@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -383,5 +384,27 @@ func TestSeparateReplyIsNotMadeAgain(t *testing.T) {
 	b.want(empty(message.Acknowledgement, 9))
 	if s := b.e.Stats(); s.RepliesWaived != 0 || s.RequestsAgain != 0 {
 		t.Errorf("counters %+v", s)
+	}
+}
+
+// A clock that is set back, should a caller's now follow one, neither stops nor hastens what
+// is under way; deadlines are never before what has been.
+func TestTimeDoesNotGoBackward(t *testing.T) {
+	b := newBench(t, Config{Params: exact})
+	b.get(alice, "t")
+	b.pass(time.Second)
+	for _, back := range []time.Duration{time.Minute, 24 * time.Hour, 50 * 365 * 24 * time.Hour} {
+		b.e.Advance(b.now.Add(-back))
+		b.receive(bob, empty(message.Acknowledgement, 1))
+		if at, ok := b.e.Deadline(); !ok || at != epochStart.Add(2*time.Second) || len(b.events()) > 0 {
+			t.Errorf("%v back: deadline %v, %t", back, at, ok)
+		}
+	}
+	var at []time.Duration
+	for _, m := range b.run(time.Hour) {
+		at = append(at, m.at)
+	}
+	if want := []time.Duration{2e9, 6e9, 14e9, 30e9, 62e9}; !slices.Equal(at, want) {
+		t.Errorf("events at %v, want %v", at, want)
 	}
 }
