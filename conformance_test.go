@@ -196,3 +196,21 @@ func testsOf(t *testing.T, name string) map[string]bool {
 	}
 	return found
 }
+
+// TestHostileTable holds docs/hostile.md to its word: each attack and each fault has tests, and
+// they exist.
+func TestHostileTable(t *testing.T) {
+	sections := conformanceRows(t, "docs/hostile.md")
+	checkCover(t, sections)
+	rows := 0
+	for title, all := range sections {
+		for _, row := range all {
+			if rows++; !namedTest.MatchString(row.cover) {
+				t.Errorf("%s, %s: no test", title, row.id)
+			}
+		}
+	}
+	if rows < 45 {
+		t.Errorf("%d rows", rows)
+	}
+}
