@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -269,7 +270,7 @@ func TestBodyReplaced(t *testing.T) {
 // A download that its caller leaves holds nothing: the client has no part of it but the
 // response itself, and the server closes what it reads from after TransferTimeout.
 func TestDownloadAbandoned(t *testing.T) {
-	closed := 0
+	var closed atomic.Int32
 	h := coap.HandlerFunc(func(w coap.ResponseWriter, _ *coap.Request) {
 		w.SetBody(coap.Stream(&closingReader{Reader: strings.NewReader(text(100_000)), closed: &closed}, message.OctetStream))
 	})
@@ -293,8 +294,8 @@ func TestDownloadAbandoned(t *testing.T) {
 		}
 		time.Sleep(248 * time.Second)
 		synctest.Wait()
-		if n := s.Config.Stats(); n.Responses.Snapshots != 0 || n.Responses.SnapshotBytes != 0 || closed != 10 {
-			t.Errorf("the server has %+v; closed %d", n.Responses, closed)
+		if n := s.Config.Stats(); n.Responses.Snapshots != 0 || n.Responses.SnapshotBytes != 0 || closed.Load() != 10 {
+			t.Errorf("the server has %+v; closed %d", n.Responses, closed.Load())
 		}
 	})
 }
@@ -302,10 +303,10 @@ func TestDownloadAbandoned(t *testing.T) {
 // A closingReader counts that it was closed.
 type closingReader struct {
 	io.Reader
-	closed *int
+	closed *atomic.Int32
 }
 
 func (c *closingReader) Close() error {
-	*c.closed++
+	c.closed.Add(1)
 	return nil
 }
