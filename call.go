@@ -151,7 +151,7 @@ func (s *shard) exchangeOnce(ctx context.Context, to peer.Addr, options *optionL
 		return nil, c.failed(r, err)
 	}
 	s.traceBegin(c.began, c, r)
-	done, err := s.wait(ctx, c)
+	done, err := s.wait(ctx, c, r.call.lease)
 	if err != nil {
 		err = c.failed(r, err)
 	}
@@ -249,7 +249,7 @@ func (s *shard) ping(ctx context.Context, to peer.Addr) (time.Duration, error) {
 	r.call.tokenSet = true // §4.1: an Empty message has no token
 	err := s.begin(c, &optionList{}, r, reliability.ExpectNothing)
 	if err == nil {
-		_, err = s.wait(ctx, c)
+		_, err = s.wait(ctx, c, nil)
 	}
 	switch {
 	case errors.Is(err, ErrReset):
@@ -262,7 +262,10 @@ func (s *shard) ping(ctx context.Context, to peer.Addr) (time.Duration, error) {
 
 // wait waits for the end of a call, of its context or of the shard. Only a call that is
 // done is the caller's alone: of one that was left, an outbox may still tell the end.
-func (s *shard) wait(ctx context.Context, c *call) (done bool, err error) {
+func (s *shard) wait(ctx context.Context, c *call, l *lease) (done bool, err error) {
+	if l.await(ctx, c) {
+		return true, c.err
+	}
 	select {
 	case <-c.done:
 		return true, c.err

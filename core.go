@@ -197,6 +197,7 @@ func (n *core) newShard(conn transport.Conn, shards int, serves bool) (*shard, e
 		return nil, err
 	}
 	s := &shard{core: n, conn: conn, done: make(chan struct{})}
+	s.leasing.granted, s.leasing.returned = make(chan *batch, 1), make(chan *batch, 1)
 	s.eng = engine{ep: ep, shard: s, running: map[reliability.Inbound]*exchange{}, serves: serves}
 	s.eng.tokens = newExtension(n.tokenBytes, n.random())
 	if serves {

@@ -43,15 +43,24 @@ func (k *remainder) took(chunk blockwise.Chunk, err error) {
 	}
 }
 
+// believedBytes is for how much of a body memory is taken because its Size2 says so.
+const believedBytes = 1 << 20
+
 // all fetches and returns the rest of the body of r.
 func (k *remainder) all(r *Response) ([]byte, error) {
 	if k.err == nil && len(k.block) < len(r.view.Payload()) {
 		k.transfer.download.Pin()
 	}
-	body := append([]byte{}, k.block...)
-	k.block = nil
-	if size, ok := r.view.Size2(); ok && k.err == nil {
+	size, known := r.view.Size2()
+	if known && k.err == nil {
 		k.limit(int64(size))
+	}
+	body := make([]byte, 0, max(len(k.block), min(int(size), believedBytes)))
+	body = append(body, k.block...)
+	k.block = nil
+	if k.err == nil {
+		k.transfer.message.call.lease = k.transfer.shard.borrow(k.transfer.ctx)
+		defer k.transfer.endLease()
 	}
 	anew := false // the next block is the first of another representation
 	for k.err == nil {

@@ -362,7 +362,7 @@ func (o *outbox) copy(to peer.Addr, datagram []byte, attempt int) {
 // reset empties the outbox behind its WriteBatch, and wakes the callers.
 func (o *outbox) reset() {
 	for _, c := range o.ended {
-		c.done <- struct{}{}
+		c.wake()
 	}
 	clear(o.packets)
 	clear(o.ended)

@@ -51,6 +51,7 @@ type callOptions struct {
 	tokenSet       bool
 	blockSize      int           // 0: what Limits say
 	patience       time.Duration // for the response to a Non-confirmable message; 0: what Client says
+	lease          *lease        // the reader's role, for who waits; nil: it hasn't got it
 	err            error         // an option has an impossible value
 }
 

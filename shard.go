@@ -23,7 +23,8 @@ type shard struct {
 	conn transport.Conn
 	done chan struct{} // closed by close
 
-	paths paths
+	paths   paths
+	leasing leasing
 
 	mu     sync.Mutex // owns all below, down to the blank line
 	eng    engine
@@ -122,6 +123,7 @@ func (s *shard) read(b *batch) {
 		if !s.process(b, n) {
 			return
 		}
+		b = s.lend(b)
 	}
 }
 

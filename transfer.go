@@ -26,6 +26,7 @@ type clientTransfer struct {
 	tag      message.Tag // Request-Tag
 	tagged   bool        // there is one
 	anew     bool        // the download began again
+	streamed bool        // the program reads the upload's blocks
 
 	known *map[peer.Addr]path // the narrow paths that the upload knows of
 }
@@ -49,8 +50,8 @@ func (s *shard) do(ctx context.Context, to peer.Addr, options *optionList, r *Re
 		return t.run()
 	}
 	resp, err := s.exchange(ctx, to, options, r)
-	if err != nil && !byHand && errors.Is(err, syscall.EMSGSIZE) && len(r.Body.data) > 0 && !s.fits(to, options, r) {
-		return s.do(ctx, to, options, r) // it never left, and has to go in blocks
+	if err != nil && !byHand && neverLeft(err) && len(r.Body.data) > 0 && !s.fits(to, options, r) {
+		return s.do(ctx, to, options, r) // it has to go in blocks
 	}
 	if err != nil || byHand || !resp.partial() && (resp.Code != message.RequestEntityTooLarge || len(r.Body.data) == 0) {
 		return resp, err
@@ -93,7 +94,7 @@ const blockOptionBytes = (2 + 3) + (2 + 3) + (2 + 4) + (3 + message.MaxTagLength
 
 // newTransfer prepares a transfer of a request whose options are built.
 func (s *shard) newTransfer(ctx context.Context, to peer.Addr, options *optionList, r *Request) (*clientTransfer, error) {
-	t := &clientTransfer{shard: s, ctx: ctx, to: to, message: *r}
+	t := &clientTransfer{shard: s, ctx: ctx, to: to, message: *r, streamed: r.Body.stream != nil}
 	t.options.set(options)
 	t.options.remove(message.Block2)
 	if err := errors.Join(r.Body.err, r.call.err); err != nil {
@@ -138,6 +139,13 @@ func (s *shard) blockRoom(to peer.Addr, options *optionList, r *Request) int {
 	return s.room(to, options, r) - blockOptionBytes
 }
 
+// neverLeft reports whether a message was too long for its path from the first, so that nobody
+// can have got it.
+func neverLeft(err error) bool {
+	var op *OpError
+	return errors.Is(err, syscall.EMSGSIZE) && errors.As(err, &op) && op.Attempts <= 1
+}
+
 // narrow cuts what is left of the body into smaller blocks where the path to the peer turned
 // out to take no more. It reports whether there is a difference.
 func (t *clientTransfer) narrow() bool {
@@ -179,6 +187,10 @@ func (t *clientTransfer) resume(resp *Response) (*Response, error) {
 
 // up sends the body's parts until the final response.
 func (t *clientTransfer) up() (resp *Response, err error) {
+	if !t.streamed {
+		t.message.call.lease = t.shard.borrow(t.ctx)
+		defer t.endLease()
+	}
 	counted, answered := false, false
 	defer func() {
 		if counted {
@@ -189,7 +201,9 @@ func (t *clientTransfer) up() (resp *Response, err error) {
 		if err := context.Cause(t.ctx); err != nil { // or its reader is asked in vain
 			return nil, t.failed(t.upload.Where(err))
 		}
-		t.narrow()
+		if resends == 0 { // or the server would have to take a last block in parts that it has
+			t.narrow()
+		}
 		part, err := t.upload.Next()
 		if err != nil {
 			return nil, t.failed(err)
@@ -200,8 +214,8 @@ func (t *clientTransfer) up() (resp *Response, err error) {
 		}
 		resp, err = t.send(&part, resends)
 		if err != nil {
-			if errors.Is(err, syscall.EMSGSIZE) && t.narrow() {
-				continue // it never left
+			if neverLeft(err) && t.narrow() {
+				continue
 			}
 			if !part.Blockwise {
 				return nil, err
@@ -281,6 +295,12 @@ func (s *shard) newToken(to peer.Addr) message.Token {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.eng.ep.NewToken(to)
+}
+
+// endLease gives the reader's role back.
+func (t *clientTransfer) endLease() {
+	t.message.call.lease.end()
+	t.message.call.lease = nil
 }
 
 func (t *clientTransfer) addTag() {

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -74,6 +75,8 @@ func (b *mmsg) read(p []Packet) (int, error) {
 	}
 	return r.n, nil
 }
+
+func (b *mmsg) deadline(t time.Time) error { return b.raw.epoll.SetReadDeadline(t) }
 
 // receive reads one batch of datagrams or errors. It returns false to be called again
 // when the socket is readable.

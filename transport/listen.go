@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"syscall"
+	"time"
 )
 
 // DefaultBuffer is the size in bytes that a socket's buffers are asked to have. The
@@ -68,6 +70,9 @@ type socket interface {
 type batcher interface {
 	read(p []Packet) (int, error)
 	write(p []Packet) (int, error)
+	// deadline ends the reading call at a time with os.ErrDeadlineExceeded, and all after it
+	// until it is told another time.
+	deadline(t time.Time) error
 	// dropped returns the system's counter of datagrams dropped on arrival.
 	dropped() (n uint32, ok bool)
 }
@@ -225,7 +230,22 @@ func (u *UDP) ReadBatch(p []Packet) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	return u.batch.read(p)
+	n, err := u.batch.read(p)
+	if err != nil && u.interrupted(err) {
+		return 0, nil
+	}
+	return n, err
+}
+
+// Interrupt calls the reader away (see Interrupter).
+func (u *UDP) Interrupt() { _ = u.batch.deadline(past) } // or it is closed
+
+// past is a time that is over.
+var past = time.Unix(1, 0)
+
+// interrupted takes notice of an interruption, where err says that there was one.
+func (u *UDP) interrupted(err error) bool {
+	return errors.Is(err, os.ErrDeadlineExceeded) && u.batch.deadline(time.Time{}) == nil
 }
 
 // WriteBatch sends datagrams (see Conn). A packet whose N is not within its Buf panics.

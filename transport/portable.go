@@ -5,9 +5,11 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
 	"strconv"
 	"sync"
+	"time"
 
 	"golang.org/x/net/ipv4"
 	"golang.org/x/net/ipv6"
@@ -115,13 +117,15 @@ func (b *portable) read(p []Packet) (int, error) {
 			b.take(&p[0], n, b.control[:controlLen], from)
 			return 1, nil
 		}
-		if err = e; errors.Is(err, net.ErrClosed) {
+		if err = e; errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrDeadlineExceeded) {
 			break
 		}
 		// An error of another datagram that does not tell which one.
 	}
 	return 0, ended("read", err)
 }
+
+func (b *portable) deadline(t time.Time) error { return b.sock.SetReadDeadline(t) }
 
 // take fills p from a received datagram of n bytes.
 func (b *portable) take(p *Packet, n int, control []byte, from netip.AddrPort) {

@@ -81,6 +81,13 @@ type Conn interface {
 	Close() error
 }
 
+// An Interrupter is a Conn whose reader can be called away.
+type Interrupter interface {
+	// Interrupt has the ReadBatch that waits, or the next one, return 0 packets and no error.
+	// Several interruptions may be one.
+	Interrupt()
+}
+
 // A Joiner is a Conn that can be a member of multicast groups. A group joined twice is no
 // error. ifi nil means every interface that is up and capable of multicast; then the
 // error is nil when at least one of them joined.
@@ -92,6 +99,8 @@ type Joiner interface {
 var (
 	_ Conn   = (*UDP)(nil)
 	_ Joiner = (*UDP)(nil)
+
+	_ Interrupter = (*UDP)(nil)
 
 	_ DropCounter = (*UDP)(nil)
 )

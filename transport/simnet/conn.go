@@ -18,7 +18,8 @@ var (
 	_ transport.Conn   = (*Conn)(nil)
 	_ transport.Joiner = (*Conn)(nil)
 
-	_ transport.PathSizer = (*Conn)(nil)
+	_ transport.PathSizer   = (*Conn)(nil)
+	_ transport.Interrupter = (*Conn)(nil)
 )
 
 // A Conn is one address on a [Network], opened by [Network.Listen].
@@ -32,6 +33,7 @@ type Conn struct {
 	taken     int       // at most half of the queue, so that shifting it costs little
 	overflows uint64
 	closed    bool
+	called    bool // the reader is called away
 }
 
 // LocalAddr returns the address that the Conn is bound to.
@@ -50,11 +52,15 @@ func (c *Conn) Overflows() uint64 {
 func (c *Conn) ReadBatch(p []transport.Packet) (int, error) {
 	c.net.mu.Lock()
 	defer c.net.mu.Unlock()
-	for c.waiting() == 0 && !c.closed && len(p) > 0 {
+	for c.waiting() == 0 && !c.closed && !c.called && len(p) > 0 {
 		c.ready.Wait()
 	}
 	if c.closed {
 		return 0, net.ErrClosed
+	}
+	if c.called {
+		c.called = false
+		return 0, nil
 	}
 	n := min(len(p), c.waiting())
 	for i := range n {
@@ -66,6 +72,14 @@ func (c *Conn) ReadBatch(p []transport.Packet) (int, error) {
 		c.taken = 0
 	}
 	return n, nil
+}
+
+// Interrupt calls the reader away, as [transport.Interrupter] says.
+func (c *Conn) Interrupt() {
+	c.net.mu.Lock()
+	defer c.net.mu.Unlock()
+	c.called = true
+	c.ready.Broadcast()
 }
 
 // waiting returns how many packets can be read at once.
