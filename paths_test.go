@@ -134,3 +134,28 @@ func TestPathNarrowsDownload(t *testing.T) {
 		}
 	})
 }
+
+// A request that may have arrived is not sent again when its retransmission is refused: the
+// handler runs once.
+func TestPathRefusesRetransmission(t *testing.T) {
+	runs := 0
+	h := coap.HandlerFunc(func(w coap.ResponseWriter, _ *coap.Request) { runs++ })
+	withServer(t, h, nil, func(t *testing.T, s *coaptest.Server) {
+		s.Network.SetDefault(simnet.Link{Loss: 1})
+		var conn *simnet.Conn
+		c := newClient(t, s, func(c *coap.Client) {
+			listen := c.Listen
+			c.Listen = func(ctx context.Context, network string) (transport.Conn, error) {
+				inner, err := listen(ctx, network)
+				conn = inner.(*simnet.Conn)
+				s.Network.SetLink(conn.LocalAddr(), s.Addr, simnet.Link{})
+				return inner, err
+			}
+		})
+		time.AfterFunc(time.Second, func() { s.Network.SetLink(conn.LocalAddr(), s.Addr, simnet.Link{MTU: 300}) })
+		_, err := c.Post(t.Context(), s.URL, coap.Raw(make([]byte, 900)))
+		if expectError(t, err, coap.ErrUnreachable, "(2 sent)"); runs != 1 {
+			t.Errorf("%d runs", runs)
+		}
+	})
+}
