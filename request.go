@@ -108,7 +108,7 @@ func (c *callOptions) set(opts []RequestOption) {
 // NonConfirmable sends the request as a Non-confirmable message: once, without
 // acknowledgement or retransmission (RFC 7252 §4.3). Of a transfer in blocks (RFC 7959) each
 // message is: one that is not answered within ACK_TIMEOUT × ACK_RANDOM_FACTOR, 3 s by
-// default, is sent again under a new message ID, and so after twice and four times that; the
+// default, and 45 s for the first, is sent again under a new message ID, and so after twice and four times that; the
 // last one waits for [Client].ResponseTimeout.
 var NonConfirmable = RequestOption{kind: nonConfirmable}
 

@@ -27,6 +27,7 @@ type clientTransfer struct {
 	tagged   bool        // there is one
 	anew     bool        // the download began again
 	streamed bool        // the program reads the upload's blocks
+	opening  bool        // the next message begins the upload
 
 	known *map[peer.Addr]path // the narrow paths that the upload knows of
 }
@@ -254,7 +255,7 @@ func (t *clientTransfer) send(part *blockwise.Part, resends int) (*Response, err
 	} else if b, asks := t.download.Next(); asks {
 		t.sent.addUint(message.Block2, b.Encode())
 	}
-	t.message.Body.data = part.Payload
+	t.message.Body.data, t.opening = part.Payload, part.Block1.Num == 0
 	if !part.Blockwise {
 		resends = maxResends // it is sent once
 	}
@@ -276,7 +277,9 @@ func (t *clientTransfer) exchange(resends int) (*Response, error) {
 
 // patience returns how long a Non-confirmable message waits for its response before it is
 // sent again, which doubles like the time-out of a Confirmable one (RFC 7252 §4.2). Zero is
-// the client's ResponseTimeout: where that is shorter, and for the last attempt.
+// the client's ResponseTimeout: where that is shorter, and for the last attempt. A first block
+// waits for MAX_TRANSMIT_SPAN, 45 s: a copy of it that came behind the last one would begin the
+// upload again, and with a copy of that the handler would run twice.
 func (t *clientTransfer) patience(resends int) time.Duration {
 	if !t.message.call.nonConfirmable || resends >= maxResends {
 		return 0
@@ -284,6 +287,9 @@ func (t *clientTransfer) patience(resends int) time.Duration {
 	n := t.shard.core
 	p := n.params.WithDefaults()
 	wait := time.Duration(float64(p.AckTimeout)*p.AckRandomFactor) << resends
+	if t.opening {
+		wait = p.MaxTransmitSpan()
+	}
 	if most := n.timing.response; most > 0 && wait >= most {
 		return 0
 	}
@@ -331,7 +337,7 @@ func (t *clientTransfer) receive(resp *Response) (*Response, error) {
 		t.message.Body.data = nil
 		t.download.Pin()
 	}
-	t.upload = nil
+	t.upload, t.opening = nil, false
 	resp.rest = &remainder{transfer: t, block: resp.view.Payload()}
 	return resp, nil
 }
