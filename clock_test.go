@@ -19,6 +19,7 @@ var wallClock = []string{"AddDate", "In", "Round", "Truncate", "UTC", "Unix", "U
 var onTheWall = map[string]string{
 	"observe/sequence.go UnixMilli": "numbers go on ascending when a server is started again; after that they follow the monotonic clock",
 	"rate.go Truncate":              "of a duration",
+	"transport/listen.go Unix":      "a deadline that is over, by any clock",
 	"transport/simnet/tap.go UTC":   "a line for people",
 }
 

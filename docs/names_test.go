@@ -26,7 +26,7 @@ var variables = map[string]string{
 var foreign = map[string]bool{
 	"http.ServeMux": true, "netip.AddrPort": true, "net.DefaultResolver": true, "errors.Is": true,
 	"udp.Dial": true, "conn.Get": true, "conn.Observe": true, "obs.Cancel": true, "resp.ReadBody": true, "pool.Message": true,
-	"mux.Router": true, "r.Handle": true, "w.SetResponse": true, "runtime.Goexit": true, "context.Context": true, "io.Copy": true,
+	"mux.Router": true, "r.Handle": true, "w.SetResponse": true, "runtime.Goexit": true, "context.Context": true, "io.Copy": true, "net.UDPConn": true,
 }
 
 // Every name of Go in the pages' text is one of this module's, or of those that are known to be of

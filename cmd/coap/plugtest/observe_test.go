@@ -37,18 +37,21 @@ func ticking(t *testing.T, f func(t *testing.T, s *coaptest.Server)) {
 
 // An observer is a client that follows a resource.
 type observer struct {
+	stop context.CancelFunc
+
 	mu  sync.Mutex
 	log []string // a line for each arrival
 	err error    // the end's
 }
 
-// follow observes a resource until the test ends.
+// follow observes a resource until the test ends, or stop is called.
 func follow(t *testing.T, s *coaptest.Server, path string, opts ...coap.RequestOption) *observer {
 	t.Helper()
-	o := new(observer)
+	ctx, stop := context.WithCancel(t.Context())
+	o := &observer{stop: stop}
 	began := time.Now()
 	go func() {
-		for resp, err := range s.Client().Observe(t.Context(), s.URL+path, opts...) {
+		for resp, err := range s.Client().Observe(ctx, s.URL+path, opts...) {
 			o.mu.Lock()
 			o.err = err
 			if resp != nil {
@@ -210,6 +213,9 @@ func TestObservationReset(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		con.saw(t, first)
 		non.saw(t, first)
+		con.stop() // a client that goes on observing would not register again (RFC 7641 §3.1)
+		non.stop()
+		synctest.Wait()
 
 		at := clockAt(begin, 4*time.Second)
 		con, non = follow(t, s, "/obs"), follow(t, s, "/obs-non")
