@@ -27,7 +27,9 @@ type clientTransfer struct {
 	tagged   bool        // there is one
 	anew     bool        // the download began again
 	streamed bool        // the program reads the upload's blocks
-	opening  bool        // the next message begins the upload
+	opening  bool        // the next message begins the upload, or the download again
+
+	slowest time.Duration // the longest that a response took so far
 
 	known *map[peer.Addr]path // the narrow paths that the upload knows of
 }
@@ -272,23 +274,30 @@ func (t *clientTransfer) exchange(resends int) (*Response, error) {
 	}
 	resp, err := t.shard.exchange(t.ctx, t.to, &t.sent, &t.message)
 	c.tokenSet = c.tokenSet && c.nonConfirmable && err != nil
+	if err == nil {
+		t.slowest = max(t.slowest, resp.RTT)
+	}
 	return resp, err
 }
 
 // patience returns how long a Non-confirmable message waits for its response before it is
 // sent again, which doubles like the time-out of a Confirmable one (RFC 7252 §4.2). Zero is
-// the client's ResponseTimeout: where that is shorter, and for the last attempt. A first block
-// waits for MAX_TRANSMIT_SPAN, 45 s: a copy of it that came behind the last one would begin the
-// upload again, and with a copy of that the handler would run twice.
+// the client's ResponseTimeout: where that is shorter, and for the last attempt.
+//
+// It begins with four times what the slowest response took: on a link that delays more than
+// ACK_TIMEOUT nothing is sent twice, which would cost a server that makes its representation
+// only once the block that it is at. A first block waits for MAX_TRANSMIT_SPAN, 45 s: a copy
+// of an upload's that came behind the last one would begin it again, and with a copy of that
+// the handler would run twice; one of a download's makes a new representation.
 func (t *clientTransfer) patience(resends int) time.Duration {
 	if !t.message.call.nonConfirmable || resends >= maxResends {
 		return 0
 	}
 	n := t.shard.core
 	p := n.params.WithDefaults()
-	wait := time.Duration(float64(p.AckTimeout)*p.AckRandomFactor) << resends
+	wait := max(time.Duration(float64(p.AckTimeout)*p.AckRandomFactor), 4*t.slowest) << resends
 	if t.opening {
-		wait = p.MaxTransmitSpan()
+		wait = max(wait, p.MaxTransmitSpan())
 	}
 	if most := n.timing.response; most > 0 && wait >= most {
 		return 0
@@ -337,7 +346,8 @@ func (t *clientTransfer) receive(resp *Response) (*Response, error) {
 		t.message.Body.data = nil
 		t.download.Pin()
 	}
-	t.upload, t.opening = nil, false
+	t.upload = nil
+	t.slowest = max(t.slowest, resp.RTT)
 	resp.rest = &remainder{transfer: t, block: resp.view.Payload()}
 	return resp, nil
 }
@@ -355,6 +365,7 @@ func (t *clientTransfer) later() {
 	}
 	t.addTag()
 	b, _ := t.download.Next()
+	t.opening = b.Num == 0
 	t.sent.addUint(message.Block2, b.Encode())
 }
 
