@@ -37,13 +37,18 @@ func newDedup(cfg *Config, hash *hasher) dedup {
 	return d
 }
 
+// neighbours is how many message IDs in a row have hashes that differ in the last bits alone,
+// so that their slots are neighbours: who counts its IDs up, as most do, has the memory of the
+// next one's slot fetched with its own. With more of them chains of full slots grow long.
+const neighbours = 4
+
 // key is the hash of what identifies a message.
 func (d *dedup) key(from *peer.Addr, id message.ID, confirmable bool) uint32 {
-	extra := uint64(id) << 1
+	extra := uint64(id) / neighbours << 1
 	if confirmable {
 		extra |= 1
 	}
-	return d.hash.local(from, extra)
+	return d.hash.local(from, extra) ^ uint32(id)%neighbours
 }
 
 // find returns the record of a message, nil if there is none or its lifetime is over.
