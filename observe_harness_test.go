@@ -70,15 +70,24 @@ var (
 	observeDeregister = message.Option{Number: message.Observe, Value: []byte{1}}
 )
 
-// ask sends a Confirmable request and returns its response, which must come at once.
+// ask sends a Confirmable request and returns its response, which must come at once. A
+// notification of what the request changes may overtake it: it comes afterwards.
 func (p *rawPeer) ask(code message.Code, id message.ID, token byte, options ...message.Option) *message.View {
 	p.t.Helper()
 	p.send(datagram(p.t, message.Confirmable, code, id, tokenOf(token), "", options...))
 	v := p.receive(0)
-	if v.ID() != id || v.Token() != tokenOf(token) {
+	if v.ID() == id && v.Token() == tokenOf(token) {
+		return v
+	}
+	if _, notification := v.Observe(); !notification || v.Type() == message.Acknowledgement {
 		p.t.Fatalf("%v, want the answer to message %d", v, id)
 	}
-	return v
+	answer := p.receive(0)
+	if answer.ID() != id || answer.Token() != tokenOf(token) {
+		p.t.Fatalf("%v, want the answer to message %d", answer, id)
+	}
+	p.early = append(p.early, v)
+	return answer
 }
 
 // register registers for a path and returns the first state.
