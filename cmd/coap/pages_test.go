@@ -14,7 +14,6 @@ import (
 
 	"github.com/motewire/coap"
 	"github.com/motewire/coap/cmd/coap/lab"
-	"github.com/motewire/coap/transport"
 )
 
 // A shellLine is a command line that a page shows.
@@ -114,20 +113,7 @@ func shownNode(t *testing.T) (uri string) {
 	for _, path := range []string{"PUT /image", "PUT /lamp"} {
 		mux.HandleFunc(path, func(coap.ResponseWriter, *coap.Request) {})
 	}
-	conn, err := transport.Listen(t.Context(), "udp4", "127.0.0.1:0", transport.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	served := make(chan error, 1)
-	ctx, stop := context.WithCancel(context.Background())
-	go func() { served <- (&coap.Server{Handler: mux}).Serve(ctx, conn) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-served; err != nil {
-			t.Error(err)
-		}
-	})
-	return fmt.Sprintf("coap://127.0.0.1:%d", conn.LocalAddr().Port())
+	return benchNode(t, mux)
 }
 
 // shownFolder makes a working directory with the files that the pages name.
