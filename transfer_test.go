@@ -165,6 +165,22 @@ func TestTransferNonConfirmableDefaults(t *testing.T) {
 	}
 }
 
+// On a slow link without loss each block goes once, the first one as well.
+func TestTransferNonConfirmableIsPatient(t *testing.T) {
+	withBlocks(t, 64, func(t *testing.T, s *blockServer) {
+		s.network.SetDefault(simnet.Link{Delay: 4500 * time.Millisecond})
+		want := randomBody(3, 512)
+		resp, err := s.client(nil).Post(t.Context(), s.url, coap.Raw(want), coap.NonConfirmable, coap.BlockSize(64))
+		if err != nil {
+			t.Fatal(err)
+		}
+		expectBytes(t, resp, want)
+		if n := len(s.take()); n != 8+7 {
+			t.Errorf("%d messages for 8 blocks up and 7 more down", n)
+		}
+	})
+}
+
 // One block is outstanding at a time: a transfer takes as many round trips as it has
 // blocks, and no more than 10 % beside.
 func TestTransferTime(t *testing.T) {
